@@ -1,0 +1,98 @@
+//! The open connections of one shard: a bound on their number, and one sweep that ends the idle ones.
+//! Never reads or writes a socket. Lives on its shard's core.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use kring_runtime::{Monotonic, Task, now};
+
+/// When a connection was last used.
+pub struct Activity {
+    last: Cell<Monotonic>,
+}
+
+impl Activity {
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self { last: Cell::new(now()) })
+    }
+
+    pub fn touch(&self) {
+        self.last.set(now());
+    }
+
+    fn idle_for(&self, now: Monotonic) -> Duration {
+        now.saturating_since(self.last.get())
+    }
+}
+
+struct Open {
+    activity: Rc<Activity>,
+    /// Dropping the task closes the connection.
+    _task: Option<Task<()>>,
+}
+
+/// All connections that a shard has accepted and not yet closed.
+pub struct Registry {
+    limit: usize,
+    next_id: Cell<u64>,
+    open: RefCell<BTreeMap<u64, Open>>,
+}
+
+impl Registry {
+    pub fn new(limit: usize) -> Rc<Self> {
+        Rc::new(Self { limit, next_id: Cell::new(0), open: RefCell::default() })
+    }
+
+    /// A place for one more connection, or `None` at the limit.
+    pub fn admit(&self, activity: Rc<Activity>) -> Option<u64> {
+        let mut open = self.open.borrow_mut();
+        if open.len() >= self.limit {
+            return None;
+        }
+        let id = self.next_id.replace(self.next_id.get() + 1);
+        open.insert(id, Open { activity, _task: None });
+        Some(id)
+    }
+
+    /// Hands over the connection's task. One that ended at once is gone already.
+    pub fn keep(&self, id: u64, task: Task<()>) {
+        if let Some(open) = self.open.borrow_mut().get_mut(&id) {
+            open._task = Some(task);
+        }
+    }
+
+    /// Called by a connection's own task as its last act; the task must not be dropped while it runs.
+    pub fn leave(&self, id: u64) {
+        let left = self.open.borrow_mut().remove(&id);
+        if let Some(task) = left.and_then(|open| open._task) {
+            task.detach();
+        }
+    }
+
+    /// Ends the connections that have been idle for longer than `limit`; returns how many.
+    pub fn sweep(&self, limit: Duration) -> usize {
+        let now = now();
+        let idle: Vec<u64> = {
+            let open = self.open.borrow();
+            open.iter().filter(|(_, c)| c.activity.idle_for(now) > limit).map(|(id, _)| *id).collect()
+        };
+        let ended: Vec<Option<Open>> = idle.iter().map(|id| self.open.borrow_mut().remove(id)).collect();
+        ended.len()
+    }
+
+    /// Ends all connections.
+    pub fn close_all(&self) {
+        let all = std::mem::take(&mut *self.open.borrow_mut());
+        drop(all);
+    }
+
+    pub fn len(&self) -> usize {
+        self.open.borrow().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
