@@ -1,0 +1,1 @@
+"""The harness behind interop/run: needs, targets, Kafka's tools, reporting."""
