@@ -3,4 +3,19 @@
 //! Nothing here does I/O, reads a clock, or panics on bytes that a peer sent. It runs on whichever core
 //! holds the bytes.
 
+pub mod api;
+pub mod codec;
+pub mod error;
+pub mod messages;
 pub mod record;
+mod str;
+mod uuid;
+
+pub use api::{
+    ApiKey, ApiMessage, Request, decode_request_header, decode_response_header, encode_request,
+    encode_response,
+};
+pub use codec::{Frame, FramePart, Message, Reader, RecordMessage, Records, RecordsPart, Writer};
+pub use error::{DecodeError, EncodeError, ErrorCode};
+pub use str::Str;
+pub use uuid::{ParseUuidError, Uuid};
