@@ -1,1 +1,58 @@
-//! Placeholder.
+//! Logs of record batches on disk, in the directory format of Apache Kafka.
+//!
+//! A log takes batches whose offsets are already assigned, writes them with direct I/O, says how far they are
+//! written and how far they are durable, and hands them out again as memory and file ranges. It knows no
+//! topics, replicas, requests or ACLs; a name is only a label. A log lives on one shard, single-threaded.
+//!
+//! The whole of it:
+//! ```text
+//! ShardStorage::new(ShardConfig { tail_cache_bytes, open_files, index_cache_bytes }) -> ShardStorage   (clone)
+//! LogDir::open(&Path).await -> Result<OpenedLogDir { dir, meta, clean_shutdown, partitions }>
+//!     dir: LogDir (clone, Send): path() offline() write_meta(&MetaProperties).await
+//!     write_checkpoints().await  mark_clean(broker_epoch).await
+//! Log::open(&ShardStorage, &LogDir, LogName, Rc<LogConfig>, Option<&str topic id>).await
+//!     -> Result<(Log, RecoveryReport)>                                             Log: clone
+//! log.name() topic_id() config() set_config(Rc<LogConfig>) size_bytes()
+//! log.append(LogBatch { header, body }) -> Result<Appended { base_offset, last_offset }>    at once
+//! log.offsets() -> LogOffsets { start, durable, written, end }
+//! log.high_watermark() last_stable_offset() -> Offset
+//! log.wait_written(end).await  wait_durable(end).await  wait_committed(end).await -> Result<()>
+//! log.changed().await                       any of the offsets moved, or the log failed
+//! log.flush().await -> Result<Offset>       everything written is durable
+//! log.read(ReadRequest { offset, upto, max_bytes, min_one_batch }).await
+//!     -> Result<ReadChunk { parts: Vec<ReadPart::{Memory(Bytes), File(FileRange)}>, bytes, .. }>
+//! log.check_producer(&ProducerBatch) -> Result<ProducerVerdict, ProducerError>
+//! log.producers(|&ProducerStates| ..)  expire_producers(now_ms)
+//! log.latest_epoch() end_offset_for_epoch(LeaderEpoch) -> Option<EpochEnd>
+//! log.offset_for_timestamp(ts).await  max_timestamp().await -> Result<Option<TimestampedOffset>>
+//! log.delete_records_before(Offset).await -> Result<Offset>
+//! log.close().await  delete().await
+//! ```
+//! Every `Result` is `Result<_, LogError>` unless it says otherwise.
+
+mod batch;
+mod checkpoint;
+mod config;
+mod epochs;
+mod error;
+mod index;
+mod producer;
+mod snapshot;
+mod tail;
+#[cfg(test)]
+mod testing;
+mod types;
+
+pub use batch::{BadBatch, BatchInfo, HEADER_BYTES, LogBatch};
+pub use checkpoint::{LogName, MetaProperties};
+pub use config::LogConfig;
+pub use epochs::{EpochEnd, LeaderEpochs};
+pub use error::LogError;
+pub use producer::{
+    BatchMetadata, EndTransaction, ProducerBatch, ProducerEntry, ProducerError, ProducerStates,
+    ProducerVerdict,
+};
+pub use types::{LeaderEpoch, LogOffsets, Offset, ProducerId};
+
+/// A topic id as `partition.metadata` spells it.
+pub type TopicId = String;

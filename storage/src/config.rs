@@ -1,0 +1,72 @@
+//! The settings of one log that this crate acts on, with Kafka's names, units and defaults.
+//! Reads no file and knows no topic. Values only: any core.
+
+use std::time::Duration;
+
+use crate::types::Offset;
+
+/// Settings of one log. Shared by `Rc`, because a shard has thousands of logs and few distinct settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `segment.bytes`: a segment takes no batch that would make it longer.
+    pub segment_bytes: u32,
+    /// `segment.ms`: a segment takes no batch whose time is later than its first batch by more.
+    pub segment_ms: i64,
+    /// `segment.jitter.ms`, drawn once for each segment by the caller of `Log::open`.
+    pub segment_jitter_ms: i64,
+    /// `segment.index.bytes`: bound of each index of a segment.
+    pub segment_index_bytes: u32,
+    /// `index.interval.bytes`: distance between index entries.
+    pub index_interval_bytes: u32,
+    /// `flush.messages`: records between two flushes. 1 also makes the high watermark wait for the flush.
+    pub flush_messages: u64,
+    /// `flush.ms`: longest time a written record stays unflushed.
+    pub flush_ms: Option<Duration>,
+    /// `file.delete.delay.ms`
+    pub file_delete_delay: Duration,
+    /// `producer.id.expiration.ms`, a setting of the broker.
+    pub producer_id_expiration_ms: i64,
+}
+
+impl Default for LogConfig {
+    /// Kafka's defaults, except `flush.messages`: one broker must not lose what it acknowledged.
+    fn default() -> LogConfig {
+        LogConfig {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 3600 * 1000,
+            segment_jitter_ms: 0,
+            segment_index_bytes: 10 << 20,
+            index_interval_bytes: 4096,
+            flush_messages: 1,
+            flush_ms: None,
+            file_delete_delay: Duration::from_secs(60),
+            producer_id_expiration_ms: 24 * 3600 * 1000,
+        }
+    }
+}
+
+impl LogConfig {
+    /// Whether a record counts as committed only once it is flushed.
+    pub fn commits_on_flush(&self) -> bool {
+        self.flush_messages == 1
+    }
+
+    pub(crate) fn flush_is_due(&self, written: Offset, durable: Offset) -> bool {
+        u64::try_from(written - durable).is_ok_and(|records| records > 0 && records >= self.flush_messages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flush_is_due_after_so_many_records_and_never_without_any() {
+        let every = LogConfig::default();
+        assert!(every.flush_is_due(Offset(1), Offset(0)));
+        assert!(!every.flush_is_due(Offset(1), Offset(1)));
+        let tenth = LogConfig { flush_messages: 10, ..every };
+        assert!(!tenth.flush_is_due(Offset(9), Offset(0)));
+        assert!(tenth.flush_is_due(Offset(10), Offset(0)));
+    }
+}

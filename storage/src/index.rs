@@ -1,0 +1,322 @@
+//! The sparse indexes of one segment, in memory and in Kafka's file formats (`docs/layout.md`).
+//! Does no I/O: bytes in, bytes out. Lives on the shard that owns the segment.
+
+use std::fmt;
+
+use crate::types::Offset;
+
+pub(crate) const OFFSET_ENTRY_BYTES: usize = 8;
+pub(crate) const TIME_ENTRY_BYTES: usize = 12;
+
+/// Why index bytes were not accepted. The index is then rebuilt from the log, so the reason is for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadIndex {
+    PartialEntry { bytes: usize },
+    NotRising { entry: usize },
+    BeyondLog { entry: usize },
+}
+
+impl fmt::Display for BadIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadIndex::PartialEntry { bytes } => write!(f, "{bytes} bytes are no whole number of entries"),
+            BadIndex::NotRising { entry } => write!(f, "entry {entry} does not rise above the one before"),
+            BadIndex::BeyondLog { entry } => write!(f, "entry {entry} points beyond the log file"),
+        }
+    }
+}
+
+/// `.index`: the last offset of a batch, relative to the segment, and the byte where that batch begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OffsetIndex {
+    entries: Vec<(u32, u32)>,
+}
+
+impl OffsetIndex {
+    /// Byte position to scan from so as to meet the batch that holds `relative`. Zero without a better answer.
+    pub fn lookup(&self, relative: u32) -> u32 {
+        let after = self.entries.partition_point(|&(offset, _)| offset <= relative);
+        if after == 0 { 0 } else { self.entries[after - 1].1 }
+    }
+
+    pub fn push(&mut self, relative: u32, position: u32) {
+        if let Some(&(offset, _)) = self.entries.last() {
+            assert!(relative > offset, "index offset {relative} after {offset}");
+        }
+        self.entries.push((relative, position));
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub fn last(&self) -> Option<(u32, u32)> {
+        self.entries.last().copied()
+    }
+
+    pub fn heap_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<(u32, u32)>()
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.entries.len() * OFFSET_ENTRY_BYTES);
+        for &(relative, position) in &self.entries {
+            out.extend_from_slice(&relative.to_be_bytes());
+            out.extend_from_slice(&position.to_be_bytes());
+        }
+        out
+    }
+
+    /// Entries of a file of a log `log_bytes` long. Kafka preallocates index files: zero entries after the
+    /// first slot end the list, as they do for Kafka.
+    pub fn decode(bytes: &[u8], log_bytes: u64) -> Result<OffsetIndex, BadIndex> {
+        check_whole(bytes, OFFSET_ENTRY_BYTES)?;
+        let mut index = OffsetIndex::default();
+        for (number, entry) in bytes.chunks_exact(OFFSET_ENTRY_BYTES).enumerate() {
+            let (relative, position) = (be_u32(&entry[..4]), be_u32(&entry[4..]));
+            if relative == 0 && position == 0 {
+                break;
+            }
+            if index.last().is_some_and(|(offset, place)| relative <= offset || position <= place) {
+                return Err(BadIndex::NotRising { entry: number });
+            }
+            if u64::from(position) >= log_bytes {
+                return Err(BadIndex::BeyondLog { entry: number });
+            }
+            index.entries.push((relative, position));
+        }
+        Ok(index)
+    }
+}
+
+/// Largest timestamp of a stretch of log, and the last offset of the batch that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimestampOffset {
+    pub timestamp: i64,
+    pub offset: Offset,
+}
+
+/// `.timeindex`: rising timestamps, each the largest so far, with an offset relative to the segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TimeIndex {
+    entries: Vec<(i64, u32)>,
+}
+
+impl TimeIndex {
+    /// Relative offset to start looking from for the first record at or after `timestamp`.
+    pub fn lookup(&self, timestamp: i64) -> u32 {
+        let after = self.entries.partition_point(|&(time, _)| time <= timestamp);
+        if after == 0 { 0 } else { self.entries[after - 1].1 }
+    }
+
+    /// Adds an entry, unless the timestamp is no news.
+    pub fn push(&mut self, timestamp: i64, relative: u32) {
+        match self.entries.last() {
+            Some(&(time, _)) if timestamp <= time => {}
+            Some(&(_, offset)) if relative < offset => {
+                panic!("time index offset {relative} after {offset}")
+            }
+            _ if timestamp < 0 => {}
+            _ => self.entries.push((timestamp, relative)),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub fn last(&self) -> Option<(i64, u32)> {
+        self.entries.last().copied()
+    }
+
+    pub fn heap_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<(i64, u32)>()
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.entries.len() * TIME_ENTRY_BYTES);
+        for &(timestamp, relative) in &self.entries {
+            out.extend_from_slice(&timestamp.to_be_bytes());
+            out.extend_from_slice(&relative.to_be_bytes());
+        }
+        out
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<TimeIndex, BadIndex> {
+        check_whole(bytes, TIME_ENTRY_BYTES)?;
+        let mut index = TimeIndex::default();
+        for (number, entry) in bytes.chunks_exact(TIME_ENTRY_BYTES).enumerate() {
+            let (timestamp, relative) = (be_i64(&entry[..8]), be_u32(&entry[8..]));
+            if timestamp == 0 && relative == 0 && number > 0 {
+                break;
+            }
+            if index.last().is_some_and(|(time, offset)| timestamp <= time || relative < offset) {
+                return Err(BadIndex::NotRising { entry: number });
+            }
+            index.entries.push((timestamp, relative));
+        }
+        Ok(index)
+    }
+}
+
+/// Decides which batches of a segment get an entry, exactly as often as Kafka does: the first batch that
+/// starts more than `interval_bytes` after the last indexed one.
+#[derive(Clone, Debug)]
+pub(crate) struct Indexer {
+    pub offsets: OffsetIndex,
+    pub times: TimeIndex,
+    max: Option<(i64, u32)>,
+    bytes_since_entry: u64,
+}
+
+impl Indexer {
+    pub fn new() -> Indexer {
+        Indexer::resume(OffsetIndex::default(), TimeIndex::default())
+    }
+
+    /// Goes on from loaded indexes; `noticed` must then be told of what they do not cover.
+    pub fn resume(offsets: OffsetIndex, times: TimeIndex) -> Indexer {
+        let max = times.last();
+        Indexer { offsets, times, max, bytes_since_entry: 0 }
+    }
+
+    /// A batch of `bytes` with this last offset begins at `position`.
+    pub fn noticed(&mut self, batch: IndexedBatch, interval_bytes: u32) {
+        if self.max.is_none_or(|(timestamp, _)| batch.max_timestamp > timestamp) && batch.max_timestamp >= 0 {
+            self.max = Some((batch.max_timestamp, batch.last_relative));
+        }
+        if self.bytes_since_entry > u64::from(interval_bytes) {
+            self.offsets.push(batch.last_relative, batch.position);
+            if let Some((timestamp, relative)) = self.max {
+                self.times.push(timestamp, relative);
+            }
+            self.bytes_since_entry = 0;
+        }
+        self.bytes_since_entry += u64::from(batch.bytes);
+    }
+
+    /// The segment takes no more batches: the largest timestamp gets its entry even off the beat.
+    pub fn finish(&mut self) {
+        if let Some((timestamp, relative)) = self.max {
+            self.times.push(timestamp, relative);
+        }
+    }
+
+    /// Largest timestamp so far with the relative last offset of its batch.
+    pub fn max_timestamp(&self) -> Option<(i64, u32)> {
+        self.max
+    }
+
+    pub fn is_full(&self, max_index_bytes: u32) -> bool {
+        let max = max_index_bytes as usize;
+        // One time entry is kept back for `finish`.
+        self.offsets.len() >= max / OFFSET_ENTRY_BYTES || self.times.len() + 1 >= max / TIME_ENTRY_BYTES
+    }
+}
+
+/// What the indexes need to know of one batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IndexedBatch {
+    pub last_relative: u32,
+    pub position: u32,
+    pub bytes: u32,
+    pub max_timestamp: i64,
+}
+
+fn check_whole(bytes: &[u8], entry: usize) -> Result<(), BadIndex> {
+    if bytes.len().is_multiple_of(entry) {
+        Ok(())
+    } else {
+        Err(BadIndex::PartialEntry { bytes: bytes.len() })
+    }
+}
+
+fn be_u32(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+fn be_i64(bytes: &[u8]) -> i64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[..8]);
+    i64::from_be_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(last_relative: u32, position: u32, bytes: u32, max_timestamp: i64) -> IndexedBatch {
+        IndexedBatch { last_relative, position, bytes, max_timestamp }
+    }
+
+    #[test]
+    fn an_offset_between_entries_starts_at_the_entry_before() {
+        let mut index = OffsetIndex::default();
+        index.push(10, 5000);
+        index.push(20, 9000);
+        let found: Vec<u32> = [0, 9, 10, 15, 20, 99].iter().map(|&o| index.lookup(o)).collect();
+        assert_eq!(found, [0, 0, 5000, 5000, 9000, 9000]);
+    }
+
+    #[test]
+    fn indexes_survive_their_file_format() {
+        let mut offsets = OffsetIndex::default();
+        let mut times = TimeIndex::default();
+        for i in 1..100u32 {
+            offsets.push(i * 3, i * 4500);
+            times.push(1_000 + i64::from(i), i * 3);
+        }
+        assert_eq!(OffsetIndex::decode(&offsets.encode(), 1 << 20).unwrap(), offsets);
+        assert_eq!(TimeIndex::decode(&times.encode()).unwrap(), times);
+    }
+
+    #[test]
+    fn a_preallocated_index_ends_at_its_first_empty_slot() {
+        let mut index = OffsetIndex::default();
+        index.push(4, 4200);
+        let mut bytes = index.encode();
+        bytes.resize(800, 0);
+        assert_eq!(OffsetIndex::decode(&bytes, 9000).unwrap(), index);
+    }
+
+    #[test]
+    fn damaged_index_bytes_are_refused() {
+        let mut index = OffsetIndex::default();
+        index.push(4, 4200);
+        index.push(9, 9000);
+        let bytes = index.encode();
+        assert_eq!(OffsetIndex::decode(&bytes[..15], 9001), Err(BadIndex::PartialEntry { bytes: 15 }));
+        assert_eq!(OffsetIndex::decode(&bytes, 9000), Err(BadIndex::BeyondLog { entry: 1 }));
+        let swapped: Vec<u8> = [&bytes[8..], &bytes[..8]].concat();
+        assert_eq!(OffsetIndex::decode(&swapped, 9001), Err(BadIndex::NotRising { entry: 1 }));
+    }
+
+    #[test]
+    fn an_entry_is_made_once_more_than_the_interval_has_passed() {
+        let mut indexer = Indexer::new();
+        for i in 0..6u32 {
+            indexer.noticed(batch(i, i * 2048, 2048, 100 + i64::from(i)), 4096);
+        }
+        assert_eq!(indexer.offsets.entries, [(3, 3 * 2048)]);
+        assert_eq!(indexer.times.entries, [(103, 3)]);
+        indexer.finish();
+        assert_eq!(indexer.times.entries, [(103, 3), (105, 5)]);
+    }
+
+    #[test]
+    fn a_falling_timestamp_makes_no_time_entry() {
+        let mut indexer = Indexer::new();
+        for (i, timestamp) in [50, 40, 30, 60].into_iter().enumerate() {
+            indexer.noticed(batch(i as u32, i as u32 * 100, 100, timestamp), 0);
+        }
+        assert_eq!(indexer.times.entries, [(50, 0), (60, 3)]);
+    }
+}
