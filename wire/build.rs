@@ -12,6 +12,8 @@ mod names;
 mod sample;
 #[path = "codegen/schema.rs"]
 mod schema;
+#[path = "codegen/stored.rs"]
+mod stored;
 #[path = "codegen/structs.rs"]
 mod structs;
 
@@ -29,6 +31,7 @@ fn main() {
         ("messages.rs", structs::generate(&messages)),
         ("api_keys.rs", api::generate(&messages)),
         ("error_codes.rs", errors::generate(&errors)),
+        ("stored.rs", stored::generate(&messages)),
         ("sample.rs", sample::generate(&messages)),
     ];
     for (name, text) in files {
@@ -44,7 +47,7 @@ fn read_messages(directory: &Path) -> Vec<schema::Message> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "kring"))
         .flat_map(|path| {
             let text = fs::read_to_string(&path).expect("a schema file is readable");
-            schema::parse(&text, &path.display().to_string())
+            schema::parse(&text, &path.file_stem().expect("it has an extension").to_string_lossy())
         })
         .collect();
     messages.sort_by(|a, b| a.name.cmp(&b.name));

@@ -21,6 +21,8 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Message {
     pub name: String,
+    /// The file it is written in, without the extension.
+    pub family: String,
     pub kind: Kind,
     pub key: Option<i16>,
     pub versions: Versions,
@@ -103,18 +105,18 @@ struct Line<'a> {
     words: Vec<&'a str>,
 }
 
-pub fn parse(text: &str, file: &str) -> Vec<Message> {
+pub fn parse(text: &str, family: &str) -> Vec<Message> {
     let lines: Vec<Line<'_>> = text.lines().filter(|line| !line.trim().is_empty()).map(cut).collect();
     let mut rest = &lines[..];
     let mut messages = Vec::new();
     while let Some((head, tail)) = rest.split_first() {
         assert!(
             head.depth == 0 && head.words[0] == "message",
-            "{file}: expected `message`: {:?}",
+            "{family}: expected `message`: {:?}",
             head.words
         );
         let end = tail.iter().position(|line| line.depth == 0).unwrap_or(tail.len());
-        let mut message = header(&head.words);
+        let mut message = header(&head.words, family);
         let name = message.name.clone();
         structure(&name, &tail[..end], 1, &mut message);
         check(&message);
@@ -126,16 +128,17 @@ pub fn parse(text: &str, file: &str) -> Vec<Message> {
 
 fn cut(line: &str) -> Line<'_> {
     let indent = line.len() - line.trim_start().len();
-    assert!(indent % 2 == 0, "odd indentation: {line}");
+    assert!(indent.is_multiple_of(2), "odd indentation: {line}");
     Line { depth: indent / 2, words: line.split_whitespace().collect() }
 }
 
-fn header(words: &[&str]) -> Message {
+fn header(words: &[&str], family: &str) -> Message {
     let after = |word: &str| words.iter().position(|w| *w == word).map(|at| words[at + 1]);
     let ranges = |word: &str| Versions::parse(after(word).unwrap_or_else(|| panic!("no {word}: {words:?}")));
     let listeners = after("listeners").map(|list| list.split(',').map(str::to_owned).collect());
     Message {
         name: words[1].to_owned(),
+        family: family.to_owned(),
         kind: kind(words[2]),
         key: words[3].parse().ok(),
         versions: ranges("versions"),

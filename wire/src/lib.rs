@@ -8,6 +8,7 @@ pub mod codec;
 pub mod error;
 pub mod messages;
 pub mod record;
+pub mod stored;
 mod str;
 mod uuid;
 
@@ -17,5 +18,6 @@ pub use api::{
 };
 pub use codec::{Frame, FramePart, Message, Reader, RecordMessage, Records, RecordsPart, Writer};
 pub use error::{DecodeError, EncodeError, ErrorCode};
+pub use stored::{GroupRecord, MetadataRecord, ShareRecord, TransactionRecord};
 pub use str::Str;
 pub use uuid::{ParseUuidError, Uuid};
