@@ -57,7 +57,8 @@ def prepare(options, chosen):
     if options.target == "kring" and not options.install_only:
         if not options.kring.is_file():
             raise needs.Missing(f"{options.kring} (cargo build --release, or --kring PATH)")
-    shutil.rmtree(paths.LOGS, ignore_errors=True)
+    for suite in chosen:
+        shutil.rmtree(paths.LOGS / suite.name, ignore_errors=True)
     needs.kafka()
     wanted = dict.fromkeys(need for suite in chosen for need in suite.needs)
     for need in wanted:

@@ -17,6 +17,7 @@ from . import paths, procs
 INSTALL_S = 900
 DEBIAN = {
     "kcat": ["/usr/bin/kcat"],
+    "rapidjson-dev": ["/usr/include/rapidjson/document.h"],
     "libzstd-dev": ["/usr/include/zstd.h"],
     "libssl-dev": ["/usr/include/openssl/ssl.h"],
     "zlib1g-dev": ["/usr/include/zlib.h"],
@@ -187,7 +188,7 @@ def librdkafka():
     """librdkafka as the rdkafka-sys crate carries it, with its own test-runner, by its own
     Makefiles; installed under .cache for the rdkafka crate to link with."""
     programs("cargo", "make", "gcc", "g++")
-    debian("libzstd-dev", "libssl-dev", "zlib1g-dev", "pkg-config")
+    debian("libzstd-dev", "rapidjson-dev", "libssl-dev", "zlib1g-dev", "pkg-config")
     lock = (paths.INTEROP / "rust-clients" / "Cargo.lock").read_text()
 
     def build():
@@ -203,6 +204,25 @@ def librdkafka():
 
     installed("librdkafka", [lock], build)
     return paths.RDKAFKA / "tests"
+
+
+def rust_clients():
+    """The tests that the rdkafka and rskafka crates carry, built in a workspace under .cache."""
+    librdkafka()
+    source, target = paths.INTEROP / "rust-clients", paths.CACHE / "rust-clients"
+    inputs = [f.read_text() for f in sorted(source.rglob("*")) if f.is_file()]
+
+    def build():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+        for crate in ("rdkafka", "rskafka"):
+            shutil.copytree(crate_source(crate) / "tests", target / f"{crate}-tests" / "tests")
+        shutil.copy(source / "java_helper.rs", target / "rskafka-tests" / "tests")
+        must(["nice", "-n", "10", "cargo", "test", "--locked", "--no-run"], cwd=target,
+             env=cargo_env())
+
+    installed("rust-clients", inputs, build)
+    return target
 
 
 # --- Node and Go ---

@@ -131,9 +131,10 @@ class KafkaBroker(Broker):
 
     def _configure(self):
         listeners = f"PLAINTEXT://{self.address},CONTROLLER://{self.host}:{self.controller_port}"
+        node = self.props.get("node.id", "1")
         props = {
-            "process.roles": "broker,controller", "node.id": "1", "listeners": listeners,
-            "controller.quorum.voters": f"1@{self.host}:{self.controller_port}",
+            "process.roles": "broker,controller", "node.id": node, "listeners": listeners,
+            "controller.quorum.voters": f"{node}@{self.host}:{self.controller_port}",
             "advertised.listeners": f"PLAINTEXT://{self.address}",
             "controller.listener.names": "CONTROLLER", "log.dirs": self.data,
             **KAFKA_ONLY, **self.props,

@@ -1,0 +1,40 @@
+"""What every Python client program here shares: claims printed as `ok NAME`, `not ok NAME: WHY`,
+and last `1..N`, which interop/run counts."""
+
+import contextlib
+import sys
+import time
+import traceback
+
+_count = [0, 0]
+
+
+@contextlib.contextmanager
+def case(name):
+    try:
+        yield
+    except Exception as error:  # a claim fails for whatever reason
+        where = traceback.format_tb(error.__traceback__)[-1].strip().splitlines()[0]
+        text = f"{type(error).__name__} {error} at {where}".replace("\n", " ")
+        print(f"not ok {name}: {text}", flush=True)
+        _count[1] += 1
+    else:
+        print(f"ok {name}", flush=True)
+    _count[0] += 1
+
+
+def done():
+    print(f"1..{_count[0]}", flush=True)
+    sys.exit(1 if _count[1] else 0)
+
+
+def until(what, probe, timeout=30):
+    """Polls until `probe` gives something true; fails by name at the deadline."""
+    deadline = time.monotonic() + timeout
+    while True:
+        got = probe()
+        if got:
+            return got
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what}")
+        time.sleep(0.02)

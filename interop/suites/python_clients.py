@@ -1,0 +1,77 @@
+"""kafka-python and confluent-kafka: programs as their users write them, and kafka-python's own
+integration tests, unchanged, from its source distribution."""
+
+import os
+import re
+import xml.etree.ElementTree as xml
+
+from kit import harness, needs, paths, procs
+
+CLIENTS = paths.INTEROP / "clients"
+LEFT_OUT = paths.INTEROP / "kafka-python" / "left-out.txt"
+# Two modules of its tests that the source distribution does not carry.
+SERVICE = '''"""Stands for the module with which kafka-python's tests start brokers; here one is given."""
+
+
+class ExternalService:
+    def __init__(self, host, port):
+        self.host, self.port = host, port
+
+    def stop(self):
+        pass
+
+
+class SpawnedService:
+    pass
+'''
+
+
+def run_kafka_python(ctx):
+    broker = ctx.broker(num__partitions=1)
+    ctx.program([paths.VENV_PYTHON, CLIENTS / "kafka_python.py", broker.address],
+                prefix="")
+    # node.id and the session floor are what its own fixtures configure
+    broker = ctx.broker(num__partitions=4, node__id=0, group__min__session__timeout__ms=100)
+    own_tests(ctx, broker)
+
+
+def own_tests(ctx, broker):
+    source = paths.CACHE / "kafka-python"
+    (source / "test" / "__init__.py").touch()
+    (source / "test" / "service.py").write_text(SERVICE)
+    out = dict(harness.read_list(LEFT_OUT))
+    for name, reason in out.items():
+        ctx.skip(name, reason)
+    report = ctx.logs / "own-tests.xml"
+    env = {**os.environ, "KAFKA_VERSION": "4.3", "KAFKA_ROOT": str(source),
+           "KAFKA_URI": f"kafka://{broker.address}"}
+    folder = "test/integration"
+    flags = [f"--deselect={folder}/{n}" if "::" in n else f"--ignore={folder}/{n}" for n in out]
+    done = procs.run([paths.VENV_PYTHON, "-m", "pytest", folder, "-q", "-p", "no:cacheprovider",
+                      "-p", "no:logging", "-W", "ignore", "--timeout=60", f"--junitxml={report}",
+                      *flags], timeout=ctx.left_s(240), env=env, cwd=source)
+    (ctx.logs / "own-tests.log").write_text(done.text)
+    assert report.exists(), f"pytest wrote no report: {done}"
+    for node in xml.parse(report).getroot().iter("testcase"):
+        name = f"own {node.get('classname').rpartition('.')[2]}::{node.get('name')}"
+        bad = node.find("failure") if node.find("failure") is not None else node.find("error")
+        if bad is not None:
+            ctx.fail(name, re.sub(r"\s+", " ", bad.get("message", ""))[:400])
+        elif node.find("skipped") is not None:
+            ctx.fail(name, f"skipped itself: {node.find('skipped').get('message')}")
+        else:
+            ctx.ok(name, float(node.get("time", 0)))
+
+
+def run_confluent(ctx):
+    broker = ctx.broker(num__partitions=1)
+    ctx.program([paths.VENV_PYTHON, CLIENTS / "confluent.py", broker.address])
+
+
+KAFKA_PYTHON = harness.Suite(
+    "kafka-python", run_kafka_python, minutes=6,
+    needs=(needs.kafka, needs.python_clients, needs.kafka_python_sources),
+    about="kafka-python, and its own integration tests")
+CONFLUENT = harness.Suite(
+    "confluent-kafka", run_confluent, needs=(needs.kafka, needs.python_clients), minutes=4,
+    about="confluent-kafka-python: idempotent producer, groups, admin")
