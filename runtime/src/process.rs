@@ -1,0 +1,34 @@
+//! Facts about this process, for banners and metrics. Synchronous and cheap; not part of any simulation.
+#![allow(clippy::disallowed_methods)]
+
+use std::fs;
+
+/// Of x86-64 and of nearly every aarch64 kernel.
+const PAGE_BYTES: u64 = 4096;
+
+/// The CPUs on which this process may run, by its affinity mask: what a container or `taskset` left of the machine.
+pub fn cpus() -> Vec<usize> {
+    match rustix::thread::sched_getaffinity(None) {
+        Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "the CPUs of this process are unknown; using one");
+            vec![0]
+        }
+    }
+}
+
+pub fn pid() -> u32 {
+    std::process::id()
+}
+
+/// Resident memory in bytes; zero when the kernel does not say.
+pub fn resident_bytes() -> u64 {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split_whitespace().nth(1).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    pages * PAGE_BYTES
+}
+
+/// How many files this process may have open; absent when unlimited.
+pub fn open_file_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}

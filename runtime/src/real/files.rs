@@ -1,0 +1,114 @@
+//! Whole-file and directory operations, on the blocking pool: none of them is known to be fast.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::fs::{DirEntry, DiskSpace};
+use crate::real::blocking;
+
+pub(crate) async fn create_dir_all(path: PathBuf) -> io::Result<()> {
+    blocking::run(move || fs::create_dir_all(path)).await
+}
+
+pub(crate) async fn read_dir(path: PathBuf) -> io::Result<Vec<DirEntry>> {
+    blocking::run(move || list(&path)).await
+}
+
+fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let meta = entry.metadata()?;
+        let Ok(name) = entry.file_name().into_string() else {
+            let name = entry.file_name();
+            tracing::warn!(?path, ?name, "a file whose name is not UTF-8 is skipped");
+            continue;
+        };
+        entries.push(DirEntry { name, is_dir: meta.is_dir(), len: meta.len() });
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+pub(crate) async fn read(path: PathBuf) -> io::Result<Vec<u8>> {
+    blocking::run(move || fs::read(path)).await
+}
+
+pub(crate) async fn write_atomic(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
+    blocking::run(move || replace(&path, &bytes)).await
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let parent = crate::fs::parent(path);
+    let temporary = crate::fs::temporary_name(path);
+    let mut file = File::create(&temporary)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    drop(file);
+    if let Err(error) = written.and_then(|()| fs::rename(&temporary, path)) {
+        if let Err(left) = fs::remove_file(&temporary) {
+            tracing::warn!(path = %temporary.display(), error = %left, "a temporary file is left behind");
+        }
+        return Err(error);
+    }
+    File::open(parent)?.sync_all()
+}
+
+pub(crate) async fn remove_file(path: PathBuf) -> io::Result<()> {
+    blocking::run(move || fs::remove_file(path)).await
+}
+
+pub(crate) async fn remove_dir_all(path: PathBuf) -> io::Result<()> {
+    blocking::run(move || fs::remove_dir_all(path)).await
+}
+
+pub(crate) async fn rename(from: PathBuf, to: PathBuf) -> io::Result<()> {
+    blocking::run(move || fs::rename(from, to)).await
+}
+
+pub(crate) async fn sync_dir(path: PathBuf) -> io::Result<()> {
+    blocking::run(move || File::open(path)?.sync_all()).await
+}
+
+pub(crate) async fn metadata(path: PathBuf) -> io::Result<DirEntry> {
+    blocking::run(move || {
+        let meta = fs::metadata(&path)?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(DirEntry { name, is_dir: meta.is_dir(), len: meta.len() })
+    })
+    .await
+}
+
+pub(crate) async fn set_len(path: PathBuf, len: u64) -> io::Result<()> {
+    blocking::run(move || {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(len)?;
+        file.sync_all()
+    })
+    .await
+}
+
+/// Holds an advisory lock for as long as the descriptor is open.
+pub(crate) async fn lock_exclusive(path: PathBuf) -> io::Result<OwnedFd> {
+    blocking::run(move || {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let fd = OwnedFd::from(file);
+        flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(fd)
+    })
+    .await
+}
+
+pub(crate) async fn disk_space(path: PathBuf) -> io::Result<DiskSpace> {
+    blocking::run(move || {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(DiskSpace {
+            available_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+        })
+    })
+    .await
+}
