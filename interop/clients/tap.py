@@ -1,4 +1,4 @@
-"""What every Python client program here shares: claims printed as `ok NAME`, `not ok NAME: WHY`,
+"""What every Python client program here shares: claims printed as `ok NAME`, `not ok NAME :: WHY`,
 and last `1..N`, which interop/run counts."""
 
 import contextlib
@@ -16,7 +16,7 @@ def case(name):
     except Exception as error:  # a claim fails for whatever reason
         where = traceback.format_tb(error.__traceback__)[-1].strip().splitlines()[0]
         text = f"{type(error).__name__} {error} at {where}".replace("\n", " ")
-        print(f"not ok {name}: {text}", flush=True)
+        print(f"not ok {name} :: {text}", flush=True)
         _count[1] += 1
     else:
         print(f"ok {name}", flush=True)

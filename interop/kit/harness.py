@@ -2,6 +2,7 @@
 passed or failed by name; what is left out is named in a checked-in list with its reason."""
 
 import contextlib
+import os
 import re
 import threading
 import time
@@ -49,6 +50,9 @@ class Context:
     def close(self):
         for broker in self.brokers:
             broker.close()
+
+    def env(self, **more):
+        return {**os.environ, **{key: str(value) for key, value in more.items()}}
 
     # --- cases ---
 
@@ -106,12 +110,12 @@ class Context:
         return done
 
     def program(self, argv, timeout=240, env=None, cwd=None, prefix=""):
-        """A client program that prints `ok NAME`, `not ok NAME: WHY` and last `1..N`."""
+        """A client program that prints `ok NAME`, `not ok NAME :: WHY` and last `1..N`."""
         done = procs.run(argv, timeout=self.left_s(timeout), env=env, cwd=cwd)
         (self.logs / f"{prefix or 'program'}.out".replace("/", "-")).write_text(done.text)
         seen = 0
         for line in done.out.splitlines():
-            match = re.match(r"(ok|not ok) ([^:]+?)(?:: (.*))?$", line)
+            match = re.match(r"(ok|not ok) (.+?)(?: :: (.*))?$", line)
             if not match:
                 continue
             seen += 1
@@ -147,7 +151,7 @@ def run_suite(suite, options):
         for need in suite.needs:
             need()
         suite.run(context)
-        if not context.passed and not context.failed:
+        if not context.passed and not context.failed and not context.skipped:
             context.fail("runs at least one case", "it ran none")
     except Exception as error:  # noqa: a suite that breaks is a failed suite, not a broken run
         context.fail("runs to its end", describe(error))

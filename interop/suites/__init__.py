@@ -1,6 +1,7 @@
 """Every suite of interop/run, in the order in which they start (the long ones first)."""
 
-from . import bad_input, kafka_tools, kcat, librdkafka, python_clients, rust_clients
+from . import (bad_input, crash, java_differential, kafka_tools, kcat, librdkafka, other_clients,
+               python_clients, rust_clients)
 
 ALL = [
     librdkafka.SUITE,
@@ -9,5 +10,9 @@ ALL = [
     rust_clients.SUITE,
     python_clients.CONFLUENT,
     kcat.SUITE,
+    other_clients.KAFKAJS,
+    other_clients.FRANZ_GO,
+    crash.SUITE,
+    java_differential.SUITE,
     bad_input.SUITE,
 ]
