@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The Kring broker.
+
+pub mod config;

@@ -1,0 +1,28 @@
+//! Kring's own properties, and the few of Kafka's that no file may hold.
+//! Never more than what no property of Kafka can say. Constants: every core reads them.
+
+use crate::config::property::properties;
+
+properties! {
+    /// What only Kring has.
+    pub OWN =
+    "kring.cache.bytes": Long = "134217728", AtLeast(1_048_576);
+        Medium ReadOnly Own
+        "Memory for freshly written records, in bytes, shared by all cores; readers at the tail are served from it.";
+    "kring.shards": Int = null, AtLeast(1);
+        High ReadOnly Own "How many shards run, each on its own core. Without it one for each core.";
+    "log.dir.reserve.bytes": Long = "134217728", AtLeast(0);
+        High ReadOnly Own
+        "Free space of a data directory below which produce is refused while all else goes on.";
+}
+
+properties! {
+    /// Set for a running broker only.
+    pub DYNAMIC_ONLY =
+    "follower.replication.throttled.rate": Long = "9223372036854775807", AtLeast(0);
+        Medium PerBroker Known "Bytes a second that throttled replicas may fetch.";
+    "leader.replication.throttled.rate": Long = "9223372036854775807", AtLeast(0);
+        Medium PerBroker Known "Bytes a second that throttled replicas may be served.";
+    "replica.alter.log.dirs.io.max.bytes.per.second": Long = "9223372036854775807", AtLeast(0);
+        Medium PerBroker Known "Bytes a second that moves between log directories may copy.";
+}
