@@ -1,3 +1,4 @@
 //! The Kring broker.
 
 pub mod config;
+pub mod metadata;

@@ -1,0 +1,27 @@
+//! The cluster's metadata: an immutable image that every core reads, replayed from KRaft records.
+//! Never decides what is allowed: that is the controller's part. Images are shared by reference count.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `image` | the image and the one way to change it |
+//! | `partition`, `broker`, `resource` | what is in it |
+//! | `shared_map` | maps that are cheap to copy and cheap to change after a copy |
+//! | `names` | which topic names are allowed, and what some of them mean |
+//! | `replay` | batches of the metadata log, written and read |
+//!
+//! The log is replayed from its start: snapshots of it are neither written nor read yet.
+
+mod broker;
+mod image;
+pub mod names;
+mod partition;
+mod replay;
+mod resource;
+mod shared_map;
+
+pub use broker::{Broker, Endpoint, FeatureRange};
+pub use image::{Image, ReplayError};
+pub use partition::{NO_LEADER, Partition, Topic};
+pub use replay::{BatchError, BatchPlace, LoadError, Loaded, Replay, leader_batch, record_batch};
+pub use resource::{ConfigResource, ResourceKind};
+pub use shared_map::SharedMap;
