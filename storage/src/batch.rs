@@ -2,19 +2,18 @@
 //! Does no I/O and does not validate records: `wire::record` has done that. Any core.
 
 use bytes::{Bytes, BytesMut};
+use kring_wire::record::control::EndTxnMarker;
+use kring_wire::record::{BatchHeader, MAGIC_V2, RecordsIter};
+
+pub use kring_wire::record::HEADER_BYTES;
 
 use crate::index::IndexedBatch;
-use crate::producer::ProducerBatch;
+use crate::producer::{EndTransaction, ProducerBatch};
 use crate::types::{LeaderEpoch, Offset, ProducerId};
 
-/// Bytes of a v2 batch header.
-pub const HEADER_BYTES: usize = 61;
 /// The length field counts what follows it.
 const LENGTH_EXCLUDES: usize = 12;
-const CRC_FROM: usize = 21;
-const MAGIC: u8 = 2;
-const TRANSACTIONAL: i16 = 1 << 4;
-const CONTROL: i16 = 1 << 5;
+pub(crate) const CRC_FROM: usize = 21;
 /// Smaller batches are copied out of the frame they came in, so that a cached one does not pin it.
 const COPY_BELOW_BYTES: usize = 16 << 10;
 
@@ -25,22 +24,17 @@ pub struct LogBatch {
     pub body: Bytes,
 }
 
-/// The header's fields.
+/// A header whose fields can be true together, in the words of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchInfo {
     pub base_offset: Offset,
     /// Of header and body.
     pub bytes: u32,
     pub leader_epoch: LeaderEpoch,
-    pub crc: u32,
-    pub attributes: i16,
-    pub last_offset_delta: i32,
-    pub base_timestamp: i64,
     pub max_timestamp: i64,
     pub producer_id: ProducerId,
-    pub producer_epoch: i16,
-    pub base_sequence: i32,
-    pub records: i32,
+    /// All fields as they stand.
+    pub header: BatchHeader,
 }
 
 /// Why bytes are not the header of a batch.
@@ -49,7 +43,7 @@ pub enum BadBatch {
     /// Fewer bytes than the batch claims, or than a header has.
     Short,
     Length(i32),
-    Magic(u8),
+    Magic(i8),
     Offsets,
     Crc {
         stored: u32,
@@ -60,38 +54,26 @@ pub enum BadBatch {
 impl BatchInfo {
     /// Reads a header from the front of `bytes` and checks that its fields can be true together.
     pub fn parse(bytes: &[u8]) -> Result<BatchInfo, BadBatch> {
-        let header: &[u8; HEADER_BYTES] = bytes.first_chunk().ok_or(BadBatch::Short)?;
-        let length = be_i32(header, 8);
-        let Some(total) = total_bytes(length) else { return Err(BadBatch::Length(length)) };
-        if header[16] != MAGIC {
-            return Err(BadBatch::Magic(header[16]));
+        let header = BatchHeader::parse(bytes).ok_or(BadBatch::Short)?;
+        if header.magic != MAGIC_V2 {
+            return Err(BadBatch::Magic(header.magic));
         }
-        let info = BatchInfo::of(header, total);
-        if info.base_offset.0 < 0 || info.last_offset_delta < 0 || info.records < 0 {
+        let bytes = total_bytes(header.batch_length).ok_or(BadBatch::Length(header.batch_length))?;
+        if header.base_offset < 0 || header.last_offset_delta < 0 || header.record_count < 0 {
             return Err(BadBatch::Offsets);
         }
-        Ok(info)
-    }
-
-    fn of(header: &[u8; HEADER_BYTES], bytes: u32) -> BatchInfo {
-        BatchInfo {
-            base_offset: Offset(be_i64(header, 0)),
+        Ok(BatchInfo {
+            base_offset: Offset(header.base_offset),
             bytes,
-            leader_epoch: LeaderEpoch(be_i32(header, 12)),
-            crc: be_i32(header, 17) as u32,
-            attributes: be_i16(header, 21),
-            last_offset_delta: be_i32(header, 23),
-            base_timestamp: be_i64(header, 27),
-            max_timestamp: be_i64(header, 35),
-            producer_id: ProducerId(be_i64(header, 43)),
-            producer_epoch: be_i16(header, 51),
-            base_sequence: be_i32(header, 53),
-            records: be_i32(header, 57),
-        }
+            leader_epoch: LeaderEpoch(header.partition_leader_epoch),
+            max_timestamp: header.max_timestamp,
+            producer_id: ProducerId(header.producer_id),
+            header,
+        })
     }
 
     pub fn last_offset(&self) -> Offset {
-        self.base_offset + i64::from(self.last_offset_delta)
+        self.base_offset + i64::from(self.header.last_offset_delta)
     }
 
     /// The offset of the record after this batch.
@@ -99,23 +81,15 @@ impl BatchInfo {
         self.last_offset().next()
     }
 
-    pub fn is_control(&self) -> bool {
-        self.attributes & CONTROL != 0
-    }
-
-    pub fn is_transactional(&self) -> bool {
-        self.attributes & TRANSACTIONAL != 0
-    }
-
     /// The producer's side of a data batch, when it has an idempotent producer.
     pub fn producer(&self) -> Option<ProducerBatch> {
-        (self.producer_id.is_some() && !self.is_control()).then(|| ProducerBatch {
+        (self.producer_id.is_some() && !self.header.is_control()).then(|| ProducerBatch {
             producer_id: self.producer_id,
-            epoch: self.producer_epoch,
-            base_sequence: self.base_sequence,
-            last_offset_delta: self.last_offset_delta,
+            epoch: self.header.producer_epoch,
+            base_sequence: self.header.base_sequence,
+            last_offset_delta: self.header.last_offset_delta,
             max_timestamp: self.max_timestamp,
-            is_transactional: self.is_transactional(),
+            is_transactional: self.header.is_transactional(),
         })
     }
 
@@ -125,15 +99,17 @@ impl BatchInfo {
     }
 }
 
-/// Whole batch at the front of `bytes`, with a matching checksum.
-pub fn check_whole(bytes: &[u8]) -> Result<BatchInfo, BadBatch> {
-    let info = BatchInfo::parse(bytes)?;
-    let whole = bytes.get(..info.bytes as usize).ok_or(BadBatch::Short)?;
-    let computed = crc32c::crc32c(&whole[CRC_FROM..]);
-    if computed != info.crc {
-        return Err(BadBatch::Crc { stored: info.crc, computed });
-    }
-    Ok(info)
+/// The transaction marker in a control batch, if it is one and can be read.
+pub(crate) fn end_transaction(info: &BatchInfo, whole: Bytes) -> Option<EndTransaction> {
+    let body = whole.slice(HEADER_BYTES..);
+    let record = RecordsIter::new(&info.header, body, u64::from(info.bytes)).ok()?.next()?.ok()?;
+    let marker = EndTxnMarker::parse(record.key.as_deref()?, record.value.as_deref()?).ok()??;
+    Some(EndTransaction {
+        producer_id: info.producer_id,
+        epoch: info.header.producer_epoch,
+        coordinator_epoch: marker.coordinator_epoch,
+        timestamp: record.timestamp,
+    })
 }
 
 impl std::fmt::Display for BadBatch {
@@ -183,22 +159,4 @@ impl HeldBatch {
 fn total_bytes(length: i32) -> Option<u32> {
     let total = u32::try_from(length).ok()?.checked_add(LENGTH_EXCLUDES as u32)?;
     (total as usize >= HEADER_BYTES && total <= i32::MAX as u32).then_some(total)
-}
-
-fn field<const N: usize>(header: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
-    let mut word = [0; N];
-    word.copy_from_slice(&header[at..at + N]);
-    word
-}
-
-fn be_i64(header: &[u8; HEADER_BYTES], at: usize) -> i64 {
-    i64::from_be_bytes(field(header, at))
-}
-
-fn be_i32(header: &[u8; HEADER_BYTES], at: usize) -> i32 {
-    i32::from_be_bytes(field(header, at))
-}
-
-fn be_i16(header: &[u8; HEADER_BYTES], at: usize) -> i16 {
-    i16::from_be_bytes(field(header, at))
 }

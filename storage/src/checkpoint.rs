@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::TopicId;
+use kring_wire::Uuid;
 
 use crate::types::Offset;
 
@@ -108,17 +108,17 @@ fn parse_offset(line: &str) -> Option<(LogName, Offset)> {
 }
 
 /// `partition.metadata`: which topic the directory belongs to.
-pub fn encode_partition_metadata(topic_id: &str) -> String {
+pub fn encode_partition_metadata(topic_id: Uuid) -> String {
     format!("version: {VERSION}\ntopic_id: {topic_id}")
 }
 
-pub fn decode_partition_metadata(text: &str) -> Result<TopicId, BadCheckpoint> {
+pub fn decode_partition_metadata(text: &str) -> Result<Uuid, BadCheckpoint> {
     let version = colon_value(text, "version").ok_or(BadCheckpoint::Missing("version"))?;
     if version != VERSION {
         return Err(BadCheckpoint::Version(version.to_string()));
     }
     let id = colon_value(text, "topic_id").ok_or(BadCheckpoint::Missing("topic_id"))?;
-    if id.is_empty() { Err(BadCheckpoint::Missing("topic_id")) } else { Ok(id.to_string()) }
+    id.parse().map_err(|_| BadCheckpoint::line(id))
 }
 
 fn colon_value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
@@ -130,7 +130,7 @@ fn colon_value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 pub struct MetaProperties {
     pub cluster_id: String,
     pub node_id: i32,
-    pub directory_id: String,
+    pub directory_id: Uuid,
 }
 
 impl MetaProperties {
@@ -145,10 +145,11 @@ impl MetaProperties {
             return Err(BadCheckpoint::Version(value("version")?));
         }
         let node = value("node.id")?;
+        let directory = value("directory.id")?;
         Ok(MetaProperties {
             cluster_id: value("cluster.id")?,
             node_id: node.parse().map_err(|_| BadCheckpoint::line(&node))?,
-            directory_id: value("directory.id")?,
+            directory_id: directory.parse().map_err(|_| BadCheckpoint::line(&directory))?,
         })
     }
 }
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn partition_metadata_is_kafkas() {
-        let id = "BwcHBwcHBwcHBwcHBwcHBw";
+        let id = Uuid([7; 16]);
         let text = encode_partition_metadata(id);
         assert_eq!(text, format!("version: 0\ntopic_id: {id}"));
         assert_eq!(decode_partition_metadata(&text).unwrap(), id);
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn meta_properties_written_by_kafka_are_read() {
-        let directory_id = "CQkJCQkJCQkJCQkJCQkJCQ";
+        let directory_id = Uuid([9; 16]);
         let text = format!(
             "#\n#Sat Nov 21 09:00:00 UTC 2026\ncluster.id=4L6g3nShT-eMCtK--X86sw\n\
              directory.id={directory_id}\nnode.id=1\nversion=1\n"

@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use crate::types::Offset;
-
 pub(crate) const OFFSET_ENTRY_BYTES: usize = 8;
 pub(crate) const TIME_ENTRY_BYTES: usize = 12;
 
@@ -50,10 +48,6 @@ impl OffsetIndex {
         self.entries.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     pub fn last(&self) -> Option<(u32, u32)> {
         self.entries.last().copied()
     }
@@ -93,13 +87,6 @@ impl OffsetIndex {
     }
 }
 
-/// Largest timestamp of a stretch of log, and the last offset of the batch that holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimestampOffset {
-    pub timestamp: i64,
-    pub offset: Offset,
-}
-
 /// `.timeindex`: rising timestamps, each the largest so far, with an offset relative to the segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TimeIndex {
@@ -127,10 +114,6 @@ impl TimeIndex {
 
     pub fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     pub fn last(&self) -> Option<(i64, u32)> {
@@ -201,6 +184,11 @@ impl Indexer {
             self.bytes_since_entry = 0;
         }
         self.bytes_since_entry += u64::from(batch.bytes);
+    }
+
+    /// The batch that the last entry points at: the distance to the next entry counts from here.
+    pub fn resumed_at(&mut self, batch: IndexedBatch) {
+        self.bytes_since_entry = u64::from(batch.bytes);
     }
 
     /// The segment takes no more batches: the largest timestamp gets its entry even off the beat.

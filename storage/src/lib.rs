@@ -30,29 +30,47 @@
 //! ```
 //! Every `Result` is `Result<_, LogError>` unless it says otherwise.
 
+mod appender;
 mod batch;
 mod checkpoint;
 mod config;
+mod dir;
 mod epochs;
 mod error;
 mod index;
+mod lifecycle;
+mod log;
+mod lookup;
+mod mutation;
 mod producer;
+mod read;
+mod recovery;
+mod scan;
+mod segment;
+mod shard;
 mod snapshot;
 mod tail;
 #[cfg(test)]
 mod testing;
 mod types;
+mod writer;
 
 pub use batch::{BadBatch, BatchInfo, HEADER_BYTES, LogBatch};
 pub use checkpoint::{LogName, MetaProperties};
 pub use config::LogConfig;
+pub use dir::{LogDir, OpenedLogDir};
 pub use epochs::{EpochEnd, LeaderEpochs};
 pub use error::LogError;
+pub use log::{Appended, Log};
+pub use lookup::TimestampedOffset;
 pub use producer::{
     BatchMetadata, EndTransaction, ProducerBatch, ProducerEntry, ProducerError, ProducerStates,
     ProducerVerdict,
 };
+pub use read::{ReadChunk, ReadPart, ReadRequest};
+pub use recovery::RecoveryReport;
+pub use shard::{ShardConfig, ShardStorage};
 pub use types::{LeaderEpoch, LogOffsets, Offset, ProducerId};
 
-/// A topic id as `partition.metadata` spells it.
-pub type TopicId = String;
+/// A topic id, as `partition.metadata` holds it.
+pub type TopicId = kring_wire::Uuid;

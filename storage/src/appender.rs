@@ -1,0 +1,233 @@
+//! The batches of one log on their way to disk, and how they are cut into writes of whole blocks.
+//! Decides only: no I/O. Lives on the shard that owns the log.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::batch::HeldBatch;
+use crate::segment::{BLOCK_BYTES, Segment, block_floor};
+use crate::types::Offset;
+
+/// What arrives while a write is in flight goes out together, up to about this much.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// A batch whose place is fixed and whose bytes are not written yet.
+pub(crate) struct PendingBatch {
+    pub segment: Rc<Segment>,
+    pub held: HeldBatch,
+    /// Byte where it begins.
+    pub position: u32,
+    /// Byte after its last.
+    pub end: u32,
+    pub end_offset: Offset,
+}
+
+/// A segment ends here: what is queued after it goes into the next one.
+pub(crate) struct Roll {
+    pub ended: Rc<Segment>,
+    /// Base offset of the next segment.
+    pub at: Offset,
+    /// The producer snapshot at that offset, encoded when it was true.
+    pub producers: Vec<u8>,
+}
+
+enum Queued {
+    Batch(PendingBatch),
+    Roll(Roll),
+}
+
+/// What the writer does next.
+pub(crate) enum Step {
+    Write(Write),
+    Roll(Roll),
+}
+
+/// One write: whole blocks, from the block that the last write ended in.
+pub(crate) struct Write {
+    pub segment: Rc<Segment>,
+    /// Block-aligned.
+    pub at: u32,
+    /// Byte after the last batch.
+    pub end: u32,
+    pub end_offset: Offset,
+    pub batches: Vec<HeldBatch>,
+}
+
+impl Write {
+    /// Bytes before padding.
+    pub fn bytes(&self) -> usize {
+        (self.end - self.at) as usize
+    }
+
+    /// Hands out the bytes in order, `tail_block` first.
+    pub fn fill(&self, tail_block: &Bytes, mut put: impl FnMut(&[u8])) {
+        put(tail_block);
+        for batch in &self.batches {
+            put(&batch.header);
+            put(&batch.body);
+        }
+    }
+}
+
+/// First in, first out. A writer is running exactly while `busy`.
+#[derive(Default)]
+pub(crate) struct AppendQueue {
+    queued: VecDeque<Queued>,
+    bytes: usize,
+    busy: bool,
+}
+
+impl AppendQueue {
+    /// True if the writer has to be started.
+    pub fn push(&mut self, batch: PendingBatch) -> bool {
+        self.bytes += batch.held.len();
+        self.queued.push_back(Queued::Batch(batch));
+        !std::mem::replace(&mut self.busy, true)
+    }
+
+    /// Goes out before whatever is pushed next.
+    pub fn push_roll(&mut self, roll: Roll) {
+        self.queued.push_back(Queued::Roll(roll));
+    }
+
+    /// Bytes accepted and not yet taken by the writer.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// What to do next; `None` ends the writer.
+    pub fn next(&mut self) -> Option<Step> {
+        assert!(self.busy, "only the writer takes from the queue");
+        match self.queued.pop_front() {
+            None => {
+                self.stop();
+                None
+            }
+            Some(Queued::Roll(roll)) => Some(Step::Roll(roll)),
+            Some(Queued::Batch(first)) => Some(Step::Write(self.gather(first))),
+        }
+    }
+
+    /// The log failed: nothing queued will be written.
+    pub fn abandon(&mut self) {
+        self.queued.clear();
+        self.bytes = 0;
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        assert_eq!(self.bytes, 0, "an empty queue holds no bytes");
+        self.busy = false;
+        if self.queued.capacity() > 64 {
+            self.queued = VecDeque::new();
+        }
+    }
+
+    fn gather(&mut self, first: PendingBatch) -> Write {
+        let at = block_floor(first.position);
+        let mut write = Write {
+            segment: first.segment,
+            at,
+            end: first.end,
+            end_offset: first.end_offset,
+            batches: vec![first.held],
+        };
+        self.bytes -= write.batches[0].len();
+        while write.bytes() < WRITE_BYTES {
+            let Some(Queued::Batch(next)) =
+                self.queued.pop_front_if(|queued| matches!(queued, Queued::Batch(_)))
+            else {
+                break;
+            };
+            assert_eq!(next.position, write.end, "batches lie back to back");
+            self.bytes -= next.held.len();
+            write.end = next.end;
+            write.end_offset = next.end_offset;
+            write.batches.push(next.held);
+        }
+        write
+    }
+}
+
+/// The bytes of the partial block at the end of what was written from `at`.
+pub(crate) fn partial_block(written: &[u8], at: u32) -> &[u8] {
+    assert!(at.is_multiple_of(BLOCK_BYTES), "writes begin on a block");
+    let end = at + written.len() as u32;
+    &written[(block_floor(end) - at) as usize..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::batch_of;
+    use std::path::Path;
+
+    fn segment() -> Rc<Segment> {
+        Rc::new(Segment::fresh(Rc::from(Path::new("/nowhere")), Offset(0), 0))
+    }
+
+    fn push(queue: &mut AppendQueue, segment: &Rc<Segment>, position: u32, body: usize) -> (bool, u32) {
+        let held = HeldBatch::new(batch_of(0, 1, body));
+        let end = position + held.len() as u32;
+        let batch = PendingBatch { segment: segment.clone(), held, position, end, end_offset: Offset(1) };
+        (queue.push(batch), end)
+    }
+
+    fn write(step: Option<Step>) -> Write {
+        match step {
+            Some(Step::Write(write)) => write,
+            _ => panic!("expected a write"),
+        }
+    }
+
+    #[test]
+    fn what_has_gathered_goes_out_in_one_write_from_the_last_block() {
+        let (mut queue, segment) = (AppendQueue::default(), segment());
+        let (start, next) = push(&mut queue, &segment, 5000, 100);
+        let (again, end) = push(&mut queue, &segment, next, 200);
+        assert!(start);
+        assert!(!again, "a running writer is not started twice");
+        let write = write(queue.next());
+        assert_eq!((write.at, write.end, write.batches.len()), (4096, end, 2));
+        assert!(queue.next().is_none());
+        assert!(!queue.is_busy());
+    }
+
+    #[test]
+    fn a_write_stops_at_about_a_mebibyte_and_at_a_roll() {
+        let (mut queue, segment) = (AppendQueue::default(), segment());
+        let mut position = 0;
+        for _ in 0..5 {
+            (_, position) = push(&mut queue, &segment, position, 300 << 10);
+        }
+        assert_eq!(write(queue.next()).batches.len(), 4);
+        queue.push_roll(Roll { ended: segment.clone(), at: Offset(5), producers: Vec::new() });
+        push(&mut queue, &segment, 0, 10);
+        assert_eq!(write(queue.next()).batches.len(), 1);
+        assert!(matches!(queue.next(), Some(Step::Roll(_))));
+        assert_eq!(write(queue.next()).at, 0);
+        assert_eq!(queue.bytes(), 0);
+    }
+
+    #[test]
+    fn the_bytes_of_a_write_are_the_tail_block_and_the_batches() {
+        let (mut queue, segment) = (AppendQueue::default(), segment());
+        push(&mut queue, &segment, 4100, 5000);
+        let write = write(queue.next());
+        let tail = Bytes::from_static(b"tail");
+        let mut bytes = Vec::new();
+        write.fill(&tail, |part| bytes.extend_from_slice(part));
+        assert_eq!(bytes.len(), write.bytes());
+        assert_eq!(&bytes[..4], b"tail");
+        let partial = partial_block(&bytes, write.at);
+        assert_eq!(partial.len(), (write.end % BLOCK_BYTES) as usize);
+        assert!(bytes.ends_with(partial));
+    }
+}

@@ -1,0 +1,380 @@
+//! A log directory: whose it is, that nobody else uses it, how it was left, and the checkpoints of all its logs.
+//! Holds no log. Shared by every shard that has logs in it: clones are the same directory.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use kring_runtime::channel::Event;
+use kring_runtime::fs::{self, LockGuard};
+
+use crate::checkpoint::{self, BadCheckpoint, LogName, MetaProperties};
+use crate::error::LogError;
+use crate::segment::write_file;
+use crate::types::Offset;
+
+const META: &str = "meta.properties";
+const LOCK: &str = ".lock";
+const CLEAN: &str = ".kafka_cleanshutdown";
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+const START_OFFSETS: &str = "log-start-offset-checkpoint";
+const CLEANER_POINTS: &str = "cleaner-offset-checkpoint";
+const REPLICATION_POINTS: &str = "replication-offset-checkpoint";
+const BOOTSTRAP: &str = "bootstrap.checkpoint";
+const DELETED: &str = "-delete";
+
+/// What a directory may hold beside partitions and still be a log directory.
+const KNOWN: [&str; 9] = [
+    META,
+    LOCK,
+    CLEAN,
+    RECOVERY_POINTS,
+    START_OFFSETS,
+    CLEANER_POINTS,
+    REPLICATION_POINTS,
+    BOOTSTRAP,
+    "lost+found",
+];
+
+/// A log directory that this process owns.
+#[derive(Clone)]
+pub struct LogDir(Arc<Shared>);
+
+struct Shared {
+    path: PathBuf,
+    _lock: LockGuard,
+    /// Why nothing here is trusted any more.
+    failure: OnceLock<Arc<str>>,
+    left_clean: bool,
+    /// A log could not be opened, or failed, or was not closed in order: the next start must look closely.
+    needs_recovery: AtomicBool,
+    /// Offsets read at the start and those that logs report since: both checkpoint files hold all partitions,
+    /// opened or not.
+    points: Mutex<BTreeMap<LogName, Arc<LogPoints>>>,
+    checkpoint: CheckpointTurn,
+}
+
+/// What one log has to say to the checkpoints. Its shard stores, the shard that writes a checkpoint loads.
+#[derive(Debug)]
+pub(crate) struct LogPoints {
+    recovery: AtomicI64,
+    start: AtomicI64,
+}
+
+impl LogPoints {
+    pub fn recovery(&self) -> Offset {
+        Offset(self.recovery.load(Ordering::Acquire))
+    }
+
+    pub fn start(&self) -> Offset {
+        Offset(self.start.load(Ordering::Acquire))
+    }
+
+    /// Everything below is durable.
+    pub fn set_recovery(&self, offset: Offset) {
+        self.recovery.store(offset.0, Ordering::Release);
+    }
+
+    pub fn set_start(&self, offset: Offset) {
+        self.start.store(offset.0, Ordering::Release);
+    }
+}
+
+/// Whoever needs a checkpoint written waits for a write that began after it asked. One write at a time.
+#[derive(Default)]
+struct CheckpointTurn {
+    asked: AtomicU64,
+    done: AtomicU64,
+    writing: AtomicBool,
+    ended: Event,
+}
+
+/// What opening found.
+pub struct OpenedLogDir {
+    pub dir: LogDir,
+    /// `None` if the directory is new.
+    pub meta: Option<MetaProperties>,
+    /// The broker epoch in the clean-shutdown marker, if the directory was closed in order.
+    pub clean_shutdown: Option<i64>,
+    pub partitions: Vec<LogName>,
+    /// Directories of deleted partitions, to be removed at leisure.
+    pub deleted: Vec<PathBuf>,
+}
+
+impl LogDir {
+    /// Takes a directory, made if missing: locks it, refuses what is not a log directory, reads its checkpoints,
+    /// and removes the clean-shutdown marker, so that from here on a crash is seen as one.
+    pub async fn open(path: &Path) -> Result<OpenedLogDir, LogError> {
+        make_dir(path).await?;
+        let lock = lock(path).await?;
+        let listing = Listing::read(path).await?;
+        let meta = read_meta(path).await?;
+        listing.refuse_foreign(path, meta.is_some())?;
+        let points = read_points(path).await?;
+        let clean_shutdown = take_clean_marker(path, &listing).await?;
+        let shared = Shared {
+            path: path.to_path_buf(),
+            _lock: lock,
+            failure: OnceLock::new(),
+            left_clean: clean_shutdown.is_some(),
+            needs_recovery: AtomicBool::new(false),
+            points: Mutex::new(points),
+            checkpoint: CheckpointTurn::default(),
+        };
+        let Listing { partitions, deleted, .. } = listing;
+        Ok(OpenedLogDir { dir: LogDir(Arc::new(shared)), meta, clean_shutdown, partitions, deleted })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Why the directory is offline, if it is.
+    pub fn offline(&self) -> Option<&str> {
+        self.0.failure.get().map(|cause| &**cause)
+    }
+
+    /// Declares whose directory this is.
+    pub async fn write_meta(&self, meta: &MetaProperties) -> Result<(), LogError> {
+        write_file(&self.0.path.join(META), meta.encode().as_bytes()).await
+    }
+
+    /// Writes both checkpoint files from what all logs have reported. Call it at intervals.
+    pub async fn write_checkpoints(&self) -> Result<(), LogError> {
+        self.check_online()?;
+        let turn = &self.0.checkpoint;
+        let mine = turn.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        loop {
+            let ended = turn.ended.listen();
+            if turn.done.load(Ordering::Acquire) >= mine {
+                return Ok(());
+            }
+            if !turn.writing.swap(true, Ordering::AcqRel) {
+                let result = self.write_checkpoint_files().await;
+                turn.writing.store(false, Ordering::Release);
+                turn.ended.notify_all();
+                return result;
+            }
+            ended.await;
+        }
+    }
+
+    /// Marks the directory as closed in order, once every log in it has been closed. Returns false, and leaves it
+    /// to recovery, if one of them failed.
+    pub async fn mark_clean(&self, broker_epoch: i64) -> Result<bool, LogError> {
+        self.write_checkpoints().await?;
+        if self.0.needs_recovery.load(Ordering::Acquire) {
+            return Ok(false);
+        }
+        let marker = checkpoint::encode_clean_shutdown(broker_epoch);
+        write_file(&self.0.path.join(CLEAN), marker.as_bytes()).await?;
+        Ok(true)
+    }
+
+    pub(crate) fn needs_recovery(&self) {
+        self.0.needs_recovery.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn left_clean(&self) -> bool {
+        self.0.left_clean
+    }
+
+    pub(crate) fn fail(&self, cause: &LogError) {
+        self.needs_recovery();
+        let cause: Arc<str> = cause.to_string().into();
+        if self.0.failure.set(cause.clone()).is_ok() {
+            tracing::error!(dir = %self.0.path.display(), %cause, "log directory goes offline");
+        }
+    }
+
+    pub(crate) fn check_online(&self) -> Result<(), LogError> {
+        match self.0.failure.get() {
+            None => Ok(()),
+            Some(cause) => Err(LogError::Offline { dir: self.0.path.clone(), cause: cause.clone() }),
+        }
+    }
+
+    /// The points of a log, as the checkpoints had them or at zero.
+    pub(crate) fn points_of(&self, name: &LogName) -> Arc<LogPoints> {
+        self.points().entry(name.clone()).or_insert_with(|| Arc::new(new_points(0, 0))).clone()
+    }
+
+    pub(crate) fn forget(&self, name: &LogName) {
+        self.points().remove(name);
+    }
+
+    fn points(&self) -> MutexGuard<'_, BTreeMap<LogName, Arc<LogPoints>>> {
+        // A panic elsewhere ends the process; the map is never left half changed.
+        self.0.points.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn write_checkpoint_files(&self) -> Result<(), LogError> {
+        let covers = self.0.checkpoint.asked.load(Ordering::Acquire);
+        let (recovery, start) = self.encode_points();
+        write_file(&self.0.path.join(RECOVERY_POINTS), recovery.as_bytes()).await?;
+        write_file(&self.0.path.join(START_OFFSETS), start.as_bytes()).await?;
+        self.0.checkpoint.done.store(covers, Ordering::Release);
+        Ok(())
+    }
+
+    fn encode_points(&self) -> (String, String) {
+        let points = self.points();
+        let recovery = points.iter().map(|(name, points)| (name.clone(), points.recovery())).collect();
+        let start = points.iter().map(|(name, points)| (name.clone(), points.start()));
+        // As Kafka does: a log that starts at zero needs no line.
+        let start = start.filter(|(_, offset)| *offset > Offset::ZERO).collect();
+        (checkpoint::encode_offsets(&recovery), checkpoint::encode_offsets(&start))
+    }
+}
+
+fn new_points(recovery: i64, start: i64) -> LogPoints {
+    LogPoints { recovery: AtomicI64::new(recovery), start: AtomicI64::new(start) }
+}
+
+/// The directory that a deleted partition waits in for its removal, named as Kafka names it.
+pub(crate) fn deleted_name(name: &LogName, unique: u128) -> String {
+    const LONGEST_NAME: usize = 255;
+    let suffix = format!(".{unique:032x}{DELETED}");
+    let mut name = name.to_string();
+    name.truncate(LONGEST_NAME - suffix.len());
+    name + &suffix
+}
+
+/// A directory's names, sorted by what they are.
+struct Listing {
+    partitions: Vec<LogName>,
+    deleted: Vec<PathBuf>,
+    clean_marker: bool,
+    unknown: Option<String>,
+}
+
+impl Listing {
+    async fn read(path: &Path) -> Result<Listing, LogError> {
+        let entries = fs::read_dir(path).await.map_err(|e| LogError::io(path, "listing", &e))?;
+        let mut listing =
+            Listing { partitions: Vec::new(), deleted: Vec::new(), clean_marker: false, unknown: None };
+        for entry in entries {
+            if entry.is_dir && entry.name.ends_with(DELETED) {
+                listing.deleted.push(path.join(&entry.name));
+            } else if let Some(name) = LogName::parse(&entry.name).filter(|_| entry.is_dir) {
+                listing.partitions.push(name);
+            } else if entry.name == CLEAN {
+                listing.clean_marker = true;
+            } else if !is_known(&entry.name) {
+                listing.unknown = Some(entry.name);
+            }
+        }
+        Ok(listing)
+    }
+
+    /// A directory without `meta.properties` must look as if it was made for us.
+    fn refuse_foreign(&self, path: &Path, has_meta: bool) -> Result<(), LogError> {
+        match &self.unknown {
+            Some(name) if !has_meta => Err(LogError::foreign(
+                path,
+                format!(
+                    "it has no {META}, and {name:?} in it is not part of a log directory; choose an empty directory"
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    KNOWN.contains(&name) || name.ends_with(".tmp")
+}
+
+async fn make_dir(path: &Path) -> Result<(), LogError> {
+    let exists = fs::exists(path).await.map_err(|e| LogError::io(path, "looking for", &e))?;
+    if exists {
+        return Ok(());
+    }
+    fs::create_dir_all(path).await.map_err(|e| LogError::io(path, "creating", &e))?;
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => {
+            fs::sync_dir(parent).await.map_err(|e| LogError::io(parent, "flushing directory", &e))
+        }
+        None => Ok(()),
+    }
+}
+
+async fn lock(path: &Path) -> Result<LockGuard, LogError> {
+    match fs::lock_exclusive(path.join(LOCK)).await {
+        Ok(guard) => Ok(guard),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(LogError::Locked { path: path.to_path_buf() })
+        }
+        Err(error) => Err(LogError::io(&path.join(LOCK), "locking", &error)),
+    }
+}
+
+/// A small text file, `None` if it does not exist.
+pub(crate) async fn read_text(path: &Path) -> Result<Option<String>, LogError> {
+    match fs::read(path).await {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => Err(LogError::corrupt(path, error.utf8_error().valid_up_to() as u64, "not text")),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LogError::io(path, "reading", &error)),
+    }
+}
+
+pub(crate) fn bad_file(path: &Path) -> impl FnOnce(BadCheckpoint) -> LogError {
+    let path = path.to_path_buf();
+    move |bad| LogError::corrupt(&path, 0, bad.to_string())
+}
+
+async fn read_meta(path: &Path) -> Result<Option<MetaProperties>, LogError> {
+    let path = path.join(META);
+    match read_text(&path).await? {
+        None => Ok(None),
+        Some(text) => MetaProperties::decode(&text).map(Some).map_err(bad_file(&path)),
+    }
+}
+
+async fn read_points(path: &Path) -> Result<BTreeMap<LogName, Arc<LogPoints>>, LogError> {
+    let recovery = read_offsets(&path.join(RECOVERY_POINTS)).await?;
+    let start = read_offsets(&path.join(START_OFFSETS)).await?;
+    let mut points: BTreeMap<LogName, Arc<LogPoints>> =
+        recovery.into_iter().map(|(name, offset)| (name, Arc::new(new_points(offset.0, 0)))).collect();
+    for (name, offset) in start {
+        points.entry(name).or_insert_with(|| Arc::new(new_points(0, 0))).set_start(offset);
+    }
+    Ok(points)
+}
+
+async fn read_offsets(path: &Path) -> Result<BTreeMap<LogName, Offset>, LogError> {
+    match read_text(path).await? {
+        None => Ok(BTreeMap::new()),
+        Some(text) => checkpoint::decode_offsets(&text).map_err(bad_file(path)),
+    }
+}
+
+/// Reads the marker and removes it durably before any log is written to.
+async fn take_clean_marker(path: &Path, listing: &Listing) -> Result<Option<i64>, LogError> {
+    if !listing.clean_marker {
+        return Ok(None);
+    }
+    let marker = path.join(CLEAN);
+    let text = read_text(&marker).await?;
+    fs::remove_file(&marker).await.map_err(|e| LogError::io(&marker, "removing", &e))?;
+    fs::sync_dir(path).await.map_err(|e| LogError::io(path, "flushing directory", &e))?;
+    // A marker without a readable epoch is a marker: presence says clean.
+    Ok(text.map(|text| checkpoint::decode_clean_shutdown(&text).unwrap_or(-1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_directory_is_named_as_kafka_names_it() {
+        let name = deleted_name(&LogName::new("orders", 3), 0xab);
+        assert_eq!(name, "orders-3.000000000000000000000000000000ab-delete");
+        assert_eq!(deleted_name(&LogName::new("x".repeat(249), 10), 1).len(), 255);
+    }
+}

@@ -1,0 +1,134 @@
+//! How a log ends, and how its beginning moves up: close, delete, DeleteRecords.
+//! Removes no segment that still holds a readable record. Shard that owns the log.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kring_runtime::{Queue, fill_random, fs, sleep, spawn};
+
+use crate::dir::{LogDir, deleted_name};
+use crate::error::LogError;
+use crate::log::Log;
+use crate::segment::{file_name, write_file};
+use crate::snapshot;
+use crate::types::Offset;
+
+impl Log {
+    /// Ends the log in order: everything durable, the newest segment at its exact length with its indexes, the
+    /// producers and epochs written down. The caller has stopped appending. Afterwards every call is refused.
+    pub async fn close(&self) -> Result<(), LogError> {
+        let closed = self.close_files().await;
+        if let Err(error) = &closed {
+            self.fail(error.clone());
+        }
+        self.stop();
+        closed
+    }
+
+    async fn close_files(&self) -> Result<(), LogError> {
+        self.check_usable()?;
+        self.drain().await?;
+        let (end, last, producers) = {
+            let state = self.state();
+            (state.offsets.end(), state.segments.last().cloned(), snapshot::encode(&state.producers))
+        };
+        let Some(last) = last else { return Ok(()) };
+        last.seal(&self.0.shard).await?;
+        write_file(&self.0.path.join(file_name(end, "snapshot")), &producers).await?;
+        self.write_epochs().await
+    }
+
+    /// Until nothing is queued, in flight, or unflushed.
+    async fn drain(&self) -> Result<(), LogError> {
+        loop {
+            let changed = self.0.changed.notified();
+            let end = self.flush().await?;
+            let state = self.state();
+            if state.offsets.end() == end && !state.queue.is_busy() {
+                return Ok(());
+            }
+            drop(state);
+            changed.await;
+        }
+    }
+
+    /// Refuses everything from here on and gives memory and files back.
+    fn stop(&self) {
+        let segments = {
+            let mut state = self.state_mut();
+            state.fault.get_or_insert(LogError::Closed);
+            state.segments.clone()
+        };
+        self.0.shard.tails().forget(&self.0.tail);
+        for segment in segments {
+            segment.release_all(self.0.shard.budget());
+        }
+        self.0.changed.notify_all();
+    }
+
+    /// Takes the log out of use at once, by a rename that is durable on return, and removes its files after
+    /// `file.delete.delay.ms`, so that readers at work can end.
+    pub async fn delete(&self) -> Result<(), LogError> {
+        self.stop();
+        loop {
+            let changed = self.0.changed.notified();
+            if !self.state().queue.is_busy() {
+                break;
+            }
+            changed.await;
+        }
+        let mut unique = [0; 16];
+        fill_random(&mut unique);
+        let dir = &self.0.dir;
+        let target = dir.path().join(deleted_name(&self.0.name, u128::from_be_bytes(unique)));
+        fs::rename(&self.0.path, &target).await.map_err(|e| LogError::io(&self.0.path, "renaming", &e))?;
+        fs::sync_dir(dir.path()).await.map_err(|e| LogError::io(dir.path(), "flushing directory", &e))?;
+        dir.forget(&self.0.name);
+        dir.remove_later(target, self.config().file_delete_delay);
+        Ok(())
+    }
+
+    /// Raises the log's start, for DeleteRecords. On return the new start outlives a crash: it never falls again.
+    /// Returns the start, which may be higher already.
+    pub async fn delete_records_before(&self, offset: Offset) -> Result<Offset, LogError> {
+        self.check_usable()?;
+        let (start, end) = (self.offsets().start(), self.high_watermark());
+        if offset > end {
+            return Err(LogError::OffsetOutOfRange { offset, start, end });
+        }
+        if offset > self.offsets().durable() {
+            self.flush().await?;
+        }
+        if offset > self.0.points.start() {
+            self.0.points.set_start(offset);
+        }
+        self.0.dir.write_checkpoints().await?;
+        let mut state = self.state_mut();
+        let raised = offset.max(state.offsets.start());
+        state.offsets.start_at(raised);
+        state.epochs.truncate_start(raised);
+        drop(state);
+        self.0.changed.notify_all();
+        Ok(raised)
+    }
+}
+
+impl LogDir {
+    /// Removes a deleted partition's directory after a delay. A failure is reported and left to the next start.
+    pub fn remove_later(&self, path: PathBuf, delay: Duration) {
+        spawn(Queue::Background, async move {
+            sleep(delay).await;
+            remove(&path).await;
+        })
+        .detach();
+    }
+}
+
+async fn remove(path: &Path) {
+    match fs::remove_dir_all(path).await {
+        Ok(()) => tracing::debug!(path = %path.display(), "removed"),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "not removed; the next start tries again")
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! A log: the append path, the offsets and who waits for them, and what a partition asks of it.
+//! Judges no request; offsets and epochs come assigned. Lives on one shard, single-threaded; clones are the same log.
+
+use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::future::Future;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use kring_runtime::local::Notify;
+use kring_runtime::{Queue, spawn, wall_ms};
+
+use crate::TopicId;
+use crate::appender::{AppendQueue, PendingBatch, Roll};
+use crate::batch::{BatchInfo, HeldBatch, LogBatch};
+use crate::checkpoint::LogName;
+use crate::config::LogConfig;
+use crate::dir::{LogDir, LogPoints};
+use crate::epochs::{EpochEnd, LeaderEpochs};
+use crate::error::LogError;
+use crate::producer::{ProducerBatch, ProducerError, ProducerStates, ProducerVerdict};
+use crate::segment::Segment;
+use crate::shard::ShardStorage;
+use crate::snapshot;
+use crate::tail::{LogTail, Place};
+use crate::types::{LeaderEpoch, LogOffsets, Offset};
+use crate::writer;
+
+/// A log of record batches.
+#[derive(Clone)]
+pub struct Log(pub(crate) Rc<Inner>);
+
+pub(crate) struct Inner {
+    pub name: LogName,
+    pub topic_id: Option<TopicId>,
+    pub path: Rc<Path>,
+    pub shard: ShardStorage,
+    pub dir: LogDir,
+    pub points: Arc<LogPoints>,
+    pub tail: Rc<LogTail>,
+    pub state: RefCell<State>,
+    /// Any offset moved, the writer stopped, or the log failed.
+    pub changed: Notify,
+    /// In the list of the next flush epoch.
+    pub flush_requested: Cell<bool>,
+    /// A timer for `flush.ms` is running.
+    pub flush_timer: Cell<bool>,
+}
+
+/// Never borrowed across an await.
+pub(crate) struct State {
+    pub config: Rc<LogConfig>,
+    pub offsets: LogOffsets,
+    /// By base offset; the last one grows.
+    pub segments: Vec<Rc<Segment>>,
+    pub epochs: LeaderEpochs,
+    pub producers: ProducerStates,
+    pub queue: AppendQueue,
+    /// The log takes no more appends: it failed, or it was closed.
+    pub fault: Option<LogError>,
+}
+
+/// What a log is made of when recovery is done with it.
+pub(crate) struct Loaded {
+    pub offsets: LogOffsets,
+    pub segments: Vec<Rc<Segment>>,
+    pub epochs: LeaderEpochs,
+    pub producers: ProducerStates,
+}
+
+/// Where a batch went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub base_offset: Offset,
+    pub last_offset: Offset,
+}
+
+impl Log {
+    pub(crate) fn assemble(
+        shard: &ShardStorage,
+        dir: &LogDir,
+        label: (LogName, Option<TopicId>, Rc<Path>),
+        config: Rc<LogConfig>,
+        loaded: Loaded,
+    ) -> Log {
+        let (name, topic_id, path) = label;
+        let points = dir.points_of(&name);
+        points.set_recovery(loaded.offsets.durable());
+        points.set_start(loaded.offsets.start());
+        let Loaded { offsets, segments, epochs, producers } = loaded;
+        let queue = AppendQueue::default();
+        let state = State { config, offsets, segments, epochs, producers, queue, fault: None };
+        Log(Rc::new(Inner {
+            name,
+            topic_id,
+            path,
+            shard: shard.clone(),
+            dir: dir.clone(),
+            points,
+            tail: Rc::default(),
+            state: RefCell::new(state),
+            changed: Notify::new(),
+            flush_requested: Cell::new(false),
+            flush_timer: Cell::new(false),
+        }))
+    }
+
+    pub fn name(&self) -> &LogName {
+        &self.0.name
+    }
+
+    /// What `partition.metadata` says.
+    pub fn topic_id(&self) -> Option<TopicId> {
+        self.0.topic_id
+    }
+
+    pub fn config(&self) -> Rc<LogConfig> {
+        self.state().config.clone()
+    }
+
+    /// Takes effect with the next append, roll, or flush.
+    pub fn set_config(&self, config: Rc<LogConfig>) {
+        self.state_mut().config = config;
+    }
+
+    /// Bytes of all segments.
+    pub fn size_bytes(&self) -> u64 {
+        self.state().segments.iter().map(|segment| u64::from(segment.size())).sum()
+    }
+
+    /// Adds a batch at the end, at once: the offset is taken and readers below the high watermark see nothing of
+    /// it yet. Writing starts by itself. The batch's base offset must be the log's end: whoever assigns offsets
+    /// has read it in the same turn of the shard.
+    pub fn append(&self, batch: LogBatch) -> Result<Appended, LogError> {
+        let info = BatchInfo::parse(&batch.header).expect("the batch was validated");
+        assert_eq!(info.bytes as usize, batch.header.len() + batch.body.len(), "the header tells the length");
+        self.0.dir.check_online()?;
+        let start_writer = self.state_mut().append(&self.0, &info, HeldBatch::new(batch))?;
+        if start_writer {
+            spawn(Queue::Append, writer::run(self.clone())).detach();
+        }
+        Ok(Appended { base_offset: info.base_offset, last_offset: info.last_offset() })
+    }
+
+    pub fn offsets(&self) -> LogOffsets {
+        self.state().offsets
+    }
+
+    /// Records below count as committed: durable ones when every write is flushed before it is acknowledged,
+    /// written ones otherwise.
+    pub fn high_watermark(&self) -> Offset {
+        self.state().high_watermark()
+    }
+
+    /// Records below belong to no open transaction. The high watermark, as long as nothing here is transactional.
+    pub fn last_stable_offset(&self) -> Offset {
+        self.high_watermark()
+    }
+
+    /// Until the operating system has everything below `end`.
+    pub async fn wait_written(&self, end: Offset) -> Result<(), LogError> {
+        self.wait_until(|state| state.offsets.written() >= end).await
+    }
+
+    /// Until everything below `end` is on stable storage.
+    pub async fn wait_durable(&self, end: Offset) -> Result<(), LogError> {
+        self.wait_until(|state| state.offsets.durable() >= end).await
+    }
+
+    /// Until the high watermark is at `end` or above.
+    pub async fn wait_committed(&self, end: Offset) -> Result<(), LogError> {
+        self.wait_until(|state| state.high_watermark() >= end).await
+    }
+
+    /// Ends when any offset has moved, or the log has failed, after this call.
+    pub fn changed(&self) -> impl Future<Output = ()> + 'static {
+        self.0.changed.notified()
+    }
+
+    /// Why the log takes no more appends, if it does not.
+    pub fn fault(&self) -> Option<LogError> {
+        self.state().fault.clone().or_else(|| self.0.dir.check_online().err())
+    }
+
+    /// Makes everything appended so far durable, whatever the flush settings.
+    pub async fn flush(&self) -> Result<Offset, LogError> {
+        let end = self.offsets().end();
+        self.wait_written(end).await?;
+        if self.offsets().durable() < end {
+            self.request_flush();
+        }
+        self.wait_durable(end).await?;
+        Ok(end)
+    }
+
+    /// Judges a producer's batch. `append` takes its state over.
+    pub fn check_producer(&self, batch: &ProducerBatch) -> Result<ProducerVerdict, ProducerError> {
+        self.state().producers.check(batch)
+    }
+
+    /// Looks at the producers.
+    pub fn producers<T>(&self, look: impl FnOnce(&ProducerStates) -> T) -> T {
+        look(&self.state().producers)
+    }
+
+    /// Forgets producers that have been silent for too long.
+    pub fn expire_producers(&self, now_ms: i64) {
+        let mut state = self.state_mut();
+        let expiration_ms = state.config.producer_id_expiration_ms;
+        state.producers.remove_expired(now_ms, expiration_ms);
+    }
+
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.state().epochs.latest()
+    }
+
+    /// The epoch that the record at `offset` was written in.
+    pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.state().epochs.epoch_at(offset)
+    }
+
+    /// Where an epoch ended, for OffsetForLeaderEpoch.
+    pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
+        let state = self.state();
+        state.epochs.end_offset_for(epoch, state.offsets.end())
+    }
+
+    pub(crate) fn state(&self) -> Ref<'_, State> {
+        self.0.state.borrow()
+    }
+
+    pub(crate) fn state_mut(&self) -> RefMut<'_, State> {
+        self.0.state.borrow_mut()
+    }
+
+    pub(crate) fn request_flush(&self) {
+        if !self.0.flush_requested.replace(true) {
+            self.0.shard.request_flush(self);
+        }
+    }
+
+    /// The log stops: what was not acknowledged never will be. I/O errors take the directory with them.
+    pub(crate) fn fail(&self, error: LogError) {
+        if self.state().fault == Some(LogError::Closed) {
+            // Its files may be gone already.
+            return;
+        }
+        tracing::error!(log = %self.0.name, %error, "log stops");
+        self.0.dir.needs_recovery();
+        if matches!(error, LogError::Io { .. }) {
+            self.0.dir.fail(&error);
+        }
+        self.state_mut().fault.get_or_insert(error);
+        self.0.changed.notify_all();
+    }
+
+    async fn wait_until(&self, reached: impl Fn(&State) -> bool) -> Result<(), LogError> {
+        loop {
+            let changed = self.0.changed.notified();
+            if reached(&self.state()) {
+                return Ok(());
+            }
+            self.check_usable()?;
+            changed.await;
+        }
+    }
+
+    /// Still taking appends, in a directory that is still trusted.
+    pub(crate) fn check_usable(&self) -> Result<(), LogError> {
+        match &self.state().fault {
+            Some(fault) => Err(fault.clone()),
+            None => self.0.dir.check_online(),
+        }
+    }
+}
+
+impl State {
+    pub fn high_watermark(&self) -> Offset {
+        if self.config.commits_on_flush() { self.offsets.durable() } else { self.offsets.written() }
+    }
+
+    /// The segment that holds `offset`, or would.
+    pub fn segment_at(&self, offset: Offset) -> Option<Rc<Segment>> {
+        let after = self.segments.partition_point(|segment| segment.base <= offset);
+        after.checked_sub(1).map(|at| self.segments[at].clone())
+    }
+
+    /// The segment after the one with this base offset.
+    pub fn segment_after(&self, base: Offset) -> Option<Rc<Segment>> {
+        let after = self.segments.partition_point(|segment| segment.base <= base);
+        self.segments.get(after).cloned()
+    }
+
+    /// True if the writer has to be started.
+    fn append(&mut self, log: &Inner, info: &BatchInfo, held: HeldBatch) -> Result<bool, LogError> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let limit = self.config.segment_bytes;
+        if info.bytes > limit {
+            return Err(LogError::BatchTooLarge { bytes: info.bytes as usize, limit });
+        }
+        assert_eq!(info.base_offset, self.offsets.end(), "offsets are assigned without gaps");
+        let segment = self.segment_for(log, info);
+        let position = segment.append(info, &self.config);
+        self.note(info);
+        let place = Place { segment: segment.base, position };
+        log.shard.tails().insert(&log.tail, info, place, held.clone());
+        self.offsets.appended_to(info.end_offset());
+        let end = position + info.bytes;
+        Ok(self.queue.push(PendingBatch { segment, held, position, end, end_offset: info.end_offset() }))
+    }
+
+    fn segment_for(&mut self, log: &Inner, info: &BatchInfo) -> Rc<Segment> {
+        let now_ms = wall_ms();
+        match self.segments.last() {
+            Some(last) if !last.must_roll(info, &self.config, now_ms) => return last.clone(),
+            Some(last) => {
+                let producers = snapshot::encode(&self.producers);
+                self.queue.push_roll(Roll { ended: last.clone(), at: info.base_offset, producers });
+            }
+            None => {}
+        }
+        let segment = Rc::new(Segment::fresh(log.path.clone(), info.base_offset, now_ms));
+        self.segments.push(segment.clone());
+        segment
+    }
+
+    /// Takes over what the batch says about epochs and producers.
+    fn note(&mut self, info: &BatchInfo) {
+        self.epochs.assign(info.leader_epoch, info.base_offset);
+        if let Some(producer) = info.producer() {
+            self.producers.record(&producer, info.base_offset);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shard.tails().forget(&self.tail);
+        for segment in &self.state.get_mut().segments {
+            segment.release_all(self.shard.budget());
+        }
+    }
+}

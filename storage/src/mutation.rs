@@ -1,0 +1,36 @@
+//! Plausible bugs that the tests switch on one at a time, to show that they would be noticed.
+//! Outside of tests every answer is a constant `false`, and the branch is gone.
+
+/// A bug to imitate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutation {
+    /// Records count as durable as soon as they are written.
+    AcknowledgeBeforeFlush,
+    /// A new segment's name is left to chance.
+    SkipDirectoryFlush,
+    /// The next write forgets the partial block that the last one ended in.
+    ForgetTailBlock,
+    /// Recovery believes a batch whose checksum does not match.
+    SkipChecksum,
+}
+
+#[cfg(test)]
+thread_local! {
+    static SWITCHED_ON: std::cell::Cell<Option<Mutation>> = const { std::cell::Cell::new(None) };
+}
+
+#[cfg(test)]
+pub(crate) fn switch(mutation: Option<Mutation>) {
+    SWITCHED_ON.set(mutation);
+}
+
+#[cfg(test)]
+pub(crate) fn on(mutation: Mutation) -> bool {
+    SWITCHED_ON.get() == Some(mutation)
+}
+
+#[cfg(not(test))]
+#[inline(always)]
+pub(crate) fn on(_: Mutation) -> bool {
+    false
+}

@@ -1,0 +1,475 @@
+//! Opening a log: what its directory holds, whether it was closed in order, and where the trusted part ends.
+//! Cuts only what cannot have been durable; damage below that is an error. Shard that will own the log.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kring_runtime::disk::{DirectFile, ReadHandle};
+use kring_runtime::{fs, wall_ms};
+
+use crate::TopicId;
+use crate::checkpoint::{self, LogName};
+use crate::config::LogConfig;
+use crate::dir::{LogDir, LogPoints, bad_file, read_text};
+use crate::epochs::LeaderEpochs;
+use crate::error::LogError;
+use crate::index::Indexer;
+use crate::log::{Loaded, Log};
+use crate::producer::ProducerStates;
+use crate::scan::{self, Care, Extent, Fault, Found, Met};
+use crate::segment::{Resumed, Segment, block_floor, parse_file_name, write_file};
+use crate::shard::ShardStorage;
+use crate::snapshot;
+use crate::types::{LogOffsets, Offset};
+
+pub(crate) const EPOCHS: &str = "leader-epoch-checkpoint";
+const METADATA: &str = "partition.metadata";
+/// Left by a deletion or a compaction that did not come to its end; what they replace is still there.
+const LEFTOVERS: [&str; 3] = [".deleted", ".cleaned", ".tmp"];
+
+/// What opening a log did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// The directory had been closed in order, and nothing was scanned.
+    pub clean: bool,
+    pub segments_scanned: usize,
+    pub bytes_scanned: u64,
+    /// Bytes of a write that the crash cut short, removed now.
+    pub torn_bytes: u64,
+    pub log_end_offset: Offset,
+}
+
+impl Log {
+    /// Opens a log, or makes an empty one: a directory with `partition.metadata` if there is a topic id, and not a
+    /// byte more before the first append.
+    pub async fn open(
+        shard: &ShardStorage,
+        dir: &LogDir,
+        name: LogName,
+        config: Rc<LogConfig>,
+        topic_id: Option<TopicId>,
+    ) -> Result<(Log, RecoveryReport), LogError> {
+        dir.check_online()?;
+        let opened = open(shard, dir, name, config, topic_id).await;
+        if opened.is_err() {
+            dir.needs_recovery();
+        }
+        opened
+    }
+}
+
+async fn open(
+    shard: &ShardStorage,
+    dir: &LogDir,
+    name: LogName,
+    config: Rc<LogConfig>,
+    topic_id: Option<TopicId>,
+) -> Result<(Log, RecoveryReport), LogError> {
+    let path: Rc<Path> = Rc::from(dir.path().join(name.to_string()));
+    let found_id = claim_directory(dir, &path, topic_id).await?;
+    let files = Files::read(&path).await?;
+    let points = dir.points_of(&name);
+    let recovery = Recovery { path: path.clone(), config: config.clone(), points, clean: dir.left_clean() };
+    let (loaded, report) = recovery.load(files).await?;
+    if report.segments_scanned > 0 {
+        tracing::info!(log = %name, segments = report.segments_scanned, bytes = report.bytes_scanned,
+            torn_bytes = report.torn_bytes, end = %report.log_end_offset, "recovered");
+    }
+    Ok((Log::assemble(shard, dir, (name, found_id, path), config, loaded), report))
+}
+
+/// Makes the directory if it is missing, and checks that it belongs to this topic if it is not.
+async fn claim_directory(
+    dir: &LogDir,
+    path: &Path,
+    topic_id: Option<TopicId>,
+) -> Result<Option<TopicId>, LogError> {
+    let metadata = path.join(METADATA);
+    let exists = fs::exists(path).await.map_err(|e| LogError::io(path, "looking for", &e))?;
+    let text = if exists { read_text(&metadata).await? } else { None };
+    if let Some(text) = text {
+        let found = checkpoint::decode_partition_metadata(&text).map_err(bad_file(&metadata))?;
+        return match topic_id {
+            Some(expected) if expected != found => {
+                Err(LogError::foreign(path, format!("it belongs to topic id {found}, not {expected}")))
+            }
+            _ => Ok(Some(found)),
+        };
+    }
+    if !exists {
+        fs::create_dir_all(path).await.map_err(|e| LogError::io(path, "creating", &e))?;
+    }
+    if let Some(id) = topic_id {
+        write_file(&metadata, checkpoint::encode_partition_metadata(id).as_bytes()).await?;
+    }
+    if !exists {
+        fs::sync_dir(dir.path()).await.map_err(|e| LogError::io(dir.path(), "flushing directory", &e))?;
+    }
+    Ok(topic_id)
+}
+
+/// What lies in a partition directory.
+struct Files {
+    /// Base offset and length, rising.
+    logs: Vec<(Offset, u64)>,
+    snapshots: Vec<Offset>,
+    has_epochs: bool,
+}
+
+impl Files {
+    async fn read(path: &Path) -> Result<Files, LogError> {
+        let entries = fs::read_dir(path).await.map_err(|e| LogError::io(path, "listing", &e))?;
+        let mut files = Files { logs: Vec::new(), snapshots: Vec::new(), has_epochs: false };
+        for entry in entries {
+            if LEFTOVERS.iter().any(|suffix| entry.name.ends_with(suffix)) {
+                let path = path.join(&entry.name);
+                fs::remove_file(&path).await.map_err(|e| LogError::io(&path, "removing", &e))?;
+            } else if entry.name.ends_with(".swap") {
+                return Err(LogError::foreign(
+                    path,
+                    format!("{} is of an unfinished compaction", entry.name),
+                ));
+            } else if let Some(base) = parse_file_name(&entry.name, "log") {
+                files.logs.push((base, entry.len));
+            } else if let Some(at) = parse_file_name(&entry.name, "snapshot") {
+                files.snapshots.push(at);
+            } else if entry.name == EPOCHS {
+                files.has_epochs = true;
+            }
+        }
+        files.logs.sort_unstable();
+        files.snapshots.sort_unstable();
+        Ok(files)
+    }
+}
+
+struct Recovery {
+    path: Rc<Path>,
+    config: Rc<LogConfig>,
+    points: Arc<LogPoints>,
+    clean: bool,
+}
+
+/// Producers and epochs as known so far, and the offset from which on producers must be replayed.
+type Known<'a> = (&'a mut ProducerStates, &'a mut LeaderEpochs, Offset);
+
+/// What the scan of the newest segment collects.
+struct Active {
+    resumed: Resumed,
+    end_offset: Offset,
+}
+
+impl Recovery {
+    async fn load(&self, files: Files) -> Result<(Loaded, RecoveryReport), LogError> {
+        let mut report = RecoveryReport { clean: self.clean, ..RecoveryReport::default() };
+        let mut epochs = self.read_epochs(files.has_epochs).await?;
+        let Some(&(active_base, active_bytes)) = files.logs.last() else {
+            return self.load_empty(report);
+        };
+        self.remove_stray_snapshots(&files, active_base).await?;
+        let sealed = self.sealed_segments(&files.logs)?;
+        let (mut producers, from) = self.producers_at(&files, active_base).await?;
+        let known = (&mut producers, &mut epochs, from);
+        self.replay_sealed(&sealed, active_base, known, &mut report).await?;
+        let known = (&mut producers, &mut epochs, from);
+        let active = self.load_active(active_base, active_bytes, known, &mut report).await?;
+        let offsets = self.offsets(&files, active.end_offset)?;
+        epochs.truncate_end(offsets.end());
+        report.log_end_offset = offsets.end();
+        let mut segments: Vec<Rc<Segment>> = sealed.into_iter().map(Rc::new).collect();
+        segments.push(Rc::new(Segment::resumed(self.path.clone(), active_base, wall_ms(), active.resumed)));
+        Ok((Loaded { offsets, segments, epochs, producers }, report))
+    }
+
+    /// No segment: nothing was ever appended, or all of it lies before the log's start.
+    fn load_empty(&self, mut report: RecoveryReport) -> Result<(Loaded, RecoveryReport), LogError> {
+        let (start, durable) = (self.points.start(), self.points.recovery());
+        if durable > start {
+            let cause = format!("no segment is there, but records below offset {durable} had been durable");
+            return Err(LogError::corrupt(&self.path, 0, cause));
+        }
+        report.log_end_offset = start;
+        let offsets = LogOffsets::recovered(start, start);
+        let (epochs, producers) = (LeaderEpochs::default(), ProducerStates::default());
+        Ok((Loaded { offsets, segments: Vec::new(), epochs, producers }, report))
+    }
+
+    fn offsets(&self, files: &Files, end: Offset) -> Result<LogOffsets, LogError> {
+        let start = self.points.start().max(files.logs[0].0);
+        if start > end {
+            let cause = format!("the log starts at offset {start}, but holds nothing above {end}");
+            return Err(LogError::corrupt(&self.path, 0, cause));
+        }
+        Ok(LogOffsets::recovered(start, end))
+    }
+
+    async fn read_epochs(&self, present: bool) -> Result<LeaderEpochs, LogError> {
+        let path = self.path.join(EPOCHS);
+        let text = if present { read_text(&path).await? } else { None };
+        text.map_or(Ok(LeaderEpochs::default()), |text| LeaderEpochs::decode(&text).map_err(bad_file(&path)))
+    }
+
+    fn sealed_segments(&self, logs: &[(Offset, u64)]) -> Result<Vec<Segment>, LogError> {
+        let sealed = &logs[..logs.len() - 1];
+        sealed
+            .iter()
+            .map(|&(base, bytes)| {
+                let size = self.size(base, bytes)?;
+                Ok(Segment::at_rest(self.path.clone(), base, size))
+            })
+            .collect()
+    }
+
+    fn size(&self, base: Offset, bytes: u64) -> Result<u32, LogError> {
+        let too_long = || {
+            let path = self.path.join(crate::segment::file_name(base, "log"));
+            LogError::corrupt(&path, u64::from(i32::MAX as u32), "a segment is never longer than 2 GiB")
+        };
+        u32::try_from(bytes).ok().filter(|&size| size <= i32::MAX as u32).ok_or_else(too_long)
+    }
+
+    /// The newest usable producer snapshot, and the offset it is true at.
+    async fn producers_at(
+        &self,
+        files: &Files,
+        active_base: Offset,
+    ) -> Result<(ProducerStates, Offset), LogError> {
+        for &at in files.snapshots.iter().rev() {
+            if self.is_stray(files, at, active_base) {
+                continue;
+            }
+            let path = self.path.join(crate::segment::file_name(at, "snapshot"));
+            let bytes = fs::read(&path).await.map_err(|e| LogError::io(&path, "reading", &e))?;
+            match snapshot::decode(&bytes) {
+                Ok(mut states) => {
+                    states.remove_expired(wall_ms(), self.config.producer_id_expiration_ms);
+                    return Ok((states, at));
+                }
+                Err(bad) => tracing::warn!(path = %path.display(), %bad, "producer snapshot ignored"),
+            }
+        }
+        // Without a snapshot Kafka, too, takes a log that was closed in order as one without producers.
+        let from = if self.clean { Offset::MAX } else { files.logs[0].0.max(self.points.start()) };
+        Ok((ProducerStates::default(), from))
+    }
+
+    /// A snapshot is kept where a segment begins, and where an orderly close was. After a crash the log may end
+    /// below one taken in the newest segment, so that one cannot be trusted.
+    fn is_stray(&self, files: &Files, at: Offset, active_base: Offset) -> bool {
+        let newest = files.snapshots.last() == Some(&at);
+        let at_segment = files.logs.binary_search_by_key(&at, |&(base, _)| base).is_ok();
+        if at > active_base { !(self.clean && newest) } else { !at_segment }
+    }
+
+    async fn remove_stray_snapshots(&self, files: &Files, active_base: Offset) -> Result<(), LogError> {
+        for &at in files.snapshots.iter().filter(|&&at| self.is_stray(files, at, active_base)) {
+            let path = self.path.join(crate::segment::file_name(at, "snapshot"));
+            fs::remove_file(&path).await.map_err(|e| LogError::io(&path, "removing", &e))?;
+        }
+        Ok(())
+    }
+
+    /// Sealed segments were flushed before their successor began: a scan finds them whole, or damaged. Those that
+    /// the recovery point does not cover are checked; those that the producer snapshot does not cover are replayed.
+    async fn replay_sealed(
+        &self,
+        sealed: &[Segment],
+        active_base: Offset,
+        known: Known<'_>,
+        report: &mut RecoveryReport,
+    ) -> Result<(), LogError> {
+        let (producers, epochs, from) = known;
+        for (number, segment) in sealed.iter().enumerate() {
+            let end = sealed.get(number + 1).map_or(active_base, |next| next.base);
+            let unflushed = !self.clean && end > self.points.recovery();
+            if !unflushed && end <= from {
+                continue;
+            }
+            let care = if unflushed { Care::Checksums } else { Care::Headers };
+            let extent = Extent { base: segment.base, from: 0, end: segment.size(), care };
+            let found =
+                self.scan(segment.base, extent, report, |met| learn(met, from, producers, epochs)).await?;
+            if let Some(fault) = found.fault {
+                return Err(self.damaged(segment.base, found.end, fault));
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_active(
+        &self,
+        base: Offset,
+        bytes: u64,
+        known: Known<'_>,
+        report: &mut RecoveryReport,
+    ) -> Result<Active, LogError> {
+        let size = self.size(base, bytes)?;
+        if self.clean
+            && let Some(active) = self.resume_clean(base, size).await?
+            && active.end_offset <= known.2
+        {
+            return Ok(active);
+        }
+        self.scan_active(base, size, known, report).await
+    }
+
+    /// After an orderly end the index files lead to the end of the segment. `None` if they do not.
+    async fn resume_clean(&self, base: Offset, size: u32) -> Result<Option<Active>, LogError> {
+        let at_rest = Segment::at_rest(self.path.clone(), base, size);
+        let Ok(indexes) = at_rest.read_index_files().await? else { return Ok(None) };
+        let from = indexes.offsets.last().map_or(0, |(_, position)| position);
+        let mut tail_scan = TailScan::new(self, base, Indexer::resume(indexes.offsets, indexes.times));
+        tail_scan.skip_first = from > 0;
+        let extent = Extent { base, from, end: size, care: Care::Headers };
+        let found =
+            self.scan(base, extent, &mut RecoveryReport::default(), |met| tail_scan.meet(met)).await?;
+        if found.fault.is_some() || found.end != size {
+            return Ok(None);
+        }
+        if from > 0 {
+            tail_scan.first_timestamp = self.first_timestamp(base, size).await?;
+        }
+        let end_offset = found.end_offset.unwrap_or(base);
+        Ok(Some(Active { resumed: tail_scan.finish(size).await?, end_offset }))
+    }
+
+    async fn first_timestamp(&self, base: Offset, size: u32) -> Result<Option<i64>, LogError> {
+        let file = self.reader(base).await?;
+        let path = self.log_path(base);
+        let header =
+            file.read_at(0, size.min(61) as usize).await.map_err(|e| LogError::io(&path, "reading", &e))?;
+        let parsed = crate::batch::BatchInfo::parse(&header);
+        Ok(parsed.ok().map(|info| info.max_timestamp).filter(|&timestamp| timestamp >= 0))
+    }
+
+    async fn scan_active(
+        &self,
+        base: Offset,
+        size: u32,
+        known: Known<'_>,
+        report: &mut RecoveryReport,
+    ) -> Result<Active, LogError> {
+        let (producers, epochs, from) = known;
+        let mut tail_scan = TailScan::new(self, base, Indexer::new());
+        let extent = Extent { base, from: 0, end: size, care: Care::NoGaps };
+        let found = self
+            .scan(base, extent, report, |met| {
+                learn(met, from, producers, epochs);
+                tail_scan.meet(met);
+            })
+            .await?;
+        let end_offset = found.end_offset.unwrap_or(base);
+        if end_offset < self.points.recovery() {
+            let fault = found.fault.unwrap_or(Fault::Zeros);
+            return Err(self.damaged(base, found.end, fault));
+        }
+        if found.fault.is_some_and(|fault| fault != Fault::Zeros) {
+            report.torn_bytes = u64::from(size - found.end);
+            let fault = found.fault.map(|fault| fault.to_string());
+            tracing::warn!(path = %self.log_path(base).display(), position = found.end, ?fault, "torn write removed");
+        }
+        self.cut(base, found.end).await?;
+        Ok(Active { resumed: tail_scan.finish(found.end).await?, end_offset })
+    }
+
+    /// Removes what lies beyond the last good batch, and makes all before it durable: old batches beyond a hole
+    /// must never look like the continuation of new ones, and what is served now must be there after the next crash.
+    async fn cut(&self, base: Offset, end: u32) -> Result<(), LogError> {
+        let path = self.log_path(base);
+        let file = DirectFile::open(&path).await.map_err(|e| LogError::io(&path, "opening", &e))?;
+        if file.size() != u64::from(end) {
+            file.truncate(u64::from(end)).await.map_err(|e| LogError::io(&path, "truncating", &e))?;
+        }
+        file.fdatasync().await.map_err(|e| LogError::io(&path, "flushing", &e))?;
+        file.close().await.map_err(|e| LogError::io(&path, "closing", &e))
+    }
+
+    async fn scan(
+        &self,
+        base: Offset,
+        extent: Extent,
+        report: &mut RecoveryReport,
+        meet: impl FnMut(&Met),
+    ) -> Result<Found, LogError> {
+        let file = self.reader(base).await?;
+        let found = scan::scan(&file, &self.log_path(base), extent, meet).await?;
+        report.segments_scanned += 1;
+        report.bytes_scanned += u64::from(found.end - extent.from);
+        Ok(found)
+    }
+
+    async fn reader(&self, base: Offset) -> Result<ReadHandle, LogError> {
+        let path = self.log_path(base);
+        ReadHandle::open(&path).await.map_err(|e| LogError::io(&path, "opening", &e))
+    }
+
+    fn log_path(&self, base: Offset) -> std::path::PathBuf {
+        self.path.join(crate::segment::file_name(base, "log"))
+    }
+
+    fn damaged(&self, base: Offset, position: u32, fault: Fault) -> LogError {
+        LogError::corrupt(&self.log_path(base), u64::from(position), fault.to_string())
+    }
+}
+
+/// Takes over what a batch says about producers, from the offset on where the snapshot ends, and about epochs.
+fn learn(met: &Met, from: Offset, producers: &mut ProducerStates, epochs: &mut LeaderEpochs) {
+    epochs.assign(met.info.leader_epoch, met.info.base_offset);
+    if met.info.base_offset < from {
+        return;
+    }
+    if let Some(batch) = met.info.producer() {
+        producers.record(&batch, met.info.base_offset);
+    } else if let Some(marker) = &met.marker {
+        producers.record_marker(marker);
+    }
+}
+
+/// Rebuilds what is kept in memory of the newest segment while it is scanned.
+struct TailScan<'a> {
+    recovery: &'a Recovery,
+    base: Offset,
+    indexer: Indexer,
+    first_timestamp: Option<i64>,
+    /// The batch that the last index entry points at is in the indexes already.
+    skip_first: bool,
+}
+
+impl<'a> TailScan<'a> {
+    fn new(recovery: &'a Recovery, base: Offset, indexer: Indexer) -> TailScan<'a> {
+        TailScan { recovery, base, indexer, first_timestamp: None, skip_first: false }
+    }
+
+    fn meet(&mut self, met: &Met) {
+        if met.position == 0 {
+            self.first_timestamp = Some(met.info.max_timestamp).filter(|&timestamp| timestamp >= 0);
+        }
+        let batch = met.info.indexed(self.base, met.position);
+        if std::mem::take(&mut self.skip_first) {
+            self.indexer.resumed_at(batch);
+        } else {
+            self.indexer.noticed(batch, self.recovery.config.index_interval_bytes);
+        }
+    }
+
+    async fn finish(self, size: u32) -> Result<Resumed, LogError> {
+        let tail = self.read_tail(size).await?;
+        Ok(Resumed { size, tail, first_timestamp: self.first_timestamp, indexer: self.indexer })
+    }
+
+    async fn read_tail(&self, size: u32) -> Result<Bytes, LogError> {
+        let (from, path) = (block_floor(size), self.recovery.log_path(self.base));
+        if from == size {
+            return Ok(Bytes::new());
+        }
+        let file = self.recovery.reader(self.base).await?;
+        let read = file.read_at(u64::from(from), (size - from) as usize).await;
+        let tail = read.map_err(|e| LogError::io(&path, "reading", &e))?;
+        if tail.len() as u32 != size - from {
+            return Err(LogError::corrupt(&path, u64::from(from) + tail.len() as u64, "the file ends early"));
+        }
+        Ok(tail)
+    }
+}

@@ -1,0 +1,244 @@
+//! Walks the batches of a segment file, header by header or with every checksum, in bounded memory.
+//! Changes nothing and trusts nothing: the first thing that is not a batch is the end. Owning shard.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use kring_runtime::disk::ReadHandle;
+use kring_runtime::yield_if_needed;
+
+use crate::batch::{BadBatch, BatchInfo, CRC_FROM, HEADER_BYTES};
+use crate::error::LogError;
+use crate::mutation::{self, Mutation};
+use crate::producer::EndTransaction;
+use crate::types::Offset;
+
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 1 << 20;
+/// A control batch holds one short record; a longer one is not read for its content.
+const CONTROL_BYTES: u32 = 1 << 10;
+
+/// What to walk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// Base offset of the segment.
+    pub base: Offset,
+    /// First byte; a batch begins there.
+    pub from: u32,
+    /// Byte after the last.
+    pub end: u32,
+    pub care: Care,
+}
+
+/// How closely to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Care {
+    /// Headers only, for what is known to be whole.
+    Headers,
+    /// And checksums.
+    Checksums,
+    /// And no gap between offsets: for a segment that was being written, which compaction has not seen yet.
+    NoGaps,
+}
+
+/// A batch that was met.
+pub(crate) struct Met {
+    pub info: BatchInfo,
+    pub position: u32,
+    /// The transaction marker of a control batch.
+    pub marker: Option<EndTransaction>,
+}
+
+/// Where the walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Byte after the last good batch.
+    pub end: u32,
+    /// Offset after the last good batch; `None` if there was none.
+    pub end_offset: Option<Offset>,
+    /// What stopped it before the end of the extent.
+    pub fault: Option<Fault>,
+}
+
+/// Why something is not the next batch of this segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing but zeros up to the end: padding, or space that was never used.
+    Zeros,
+    Batch(BadBatch),
+    /// The base offset is not the one that must follow.
+    OutOfPlace {
+        expected: Offset,
+        found: Offset,
+    },
+    FallingEpoch,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Zeros => write!(f, "zeros where a batch should be"),
+            Fault::Batch(bad) => bad.fmt(f),
+            Fault::OutOfPlace { expected, found } => {
+                write!(f, "a batch at offset {found} where {expected} should follow")
+            }
+            Fault::FallingEpoch => write!(f, "the leader epoch falls"),
+        }
+    }
+}
+
+/// Walks an extent and shows each batch to `meet`.
+pub(crate) async fn scan(
+    file: &ReadHandle,
+    path: &Path,
+    extent: Extent,
+    mut meet: impl FnMut(&Met),
+) -> Result<Found, LogError> {
+    let mut walk =
+        Walk { window: Window::new(file, path, extent.end), extent, expected: None, epoch: i32::MIN };
+    let mut found = Found { end: extent.from, end_offset: None, fault: None };
+    while found.end < extent.end {
+        yield_if_needed().await;
+        match walk.next(found.end).await? {
+            Ok(met) => {
+                found.end += met.info.bytes;
+                found.end_offset = Some(met.info.end_offset());
+                meet(&met);
+            }
+            Err(fault) => {
+                found.fault = Some(fault);
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+struct Walk<'a> {
+    window: Window<'a>,
+    extent: Extent,
+    expected: Option<Offset>,
+    epoch: i32,
+}
+
+impl Walk<'_> {
+    async fn next(&mut self, position: u32) -> Result<Result<Met, Fault>, LogError> {
+        let header = self.window.bytes(position, HEADER_BYTES as u32).await?;
+        let info = match BatchInfo::parse(&header) {
+            Ok(info) => info,
+            Err(bad) => return Ok(Err(self.classify(position, bad).await?)),
+        };
+        if u64::from(position) + u64::from(info.bytes) > u64::from(self.extent.end) {
+            return Ok(Err(Fault::Batch(BadBatch::Short)));
+        }
+        if let Err(fault) = self.in_place(&info) {
+            return Ok(Err(fault));
+        }
+        if self.extent.care >= Care::Checksums && !mutation::on(Mutation::SkipChecksum) {
+            let computed = self.window.crc(position + CRC_FROM as u32, position + info.bytes).await?;
+            if computed != info.header.crc {
+                return Ok(Err(Fault::Batch(BadBatch::Crc { stored: info.header.crc, computed })));
+            }
+        }
+        self.expected = Some(info.end_offset());
+        self.epoch = info.leader_epoch.0;
+        let marker = self.marker(&info, position).await?;
+        Ok(Ok(Met { info, position, marker }))
+    }
+
+    fn in_place(&self, info: &BatchInfo) -> Result<(), Fault> {
+        let first = if self.extent.from == 0 { self.extent.base } else { info.base_offset };
+        let expected = self.expected.unwrap_or(first);
+        // Compaction leaves gaps in a segment that is no longer written.
+        let gaps = self.extent.care < Care::NoGaps;
+        let fits = info.base_offset == expected || (gaps && info.base_offset > expected);
+        if !fits {
+            return Err(Fault::OutOfPlace { expected, found: info.base_offset });
+        }
+        if info.leader_epoch.0 < self.epoch {
+            return Err(Fault::FallingEpoch);
+        }
+        Ok(())
+    }
+
+    async fn classify(&mut self, position: u32, bad: BadBatch) -> Result<Fault, LogError> {
+        let mut at = position;
+        while at < self.extent.end {
+            let chunk = self.window.some(at).await?;
+            if chunk.is_empty() {
+                break;
+            }
+            if chunk.iter().any(|&byte| byte != 0) {
+                return Ok(Fault::Batch(bad));
+            }
+            at += chunk.len() as u32;
+        }
+        Ok(Fault::Zeros)
+    }
+
+    async fn marker(&mut self, info: &BatchInfo, position: u32) -> Result<Option<EndTransaction>, LogError> {
+        if !info.header.is_control() || !info.producer_id.is_some() || info.bytes > CONTROL_BYTES {
+            return Ok(None);
+        }
+        let whole = self.window.bytes(position, info.bytes).await?;
+        Ok(crate::batch::end_transaction(info, whole))
+    }
+}
+
+/// A forward-moving view of a file.
+struct Window<'a> {
+    file: &'a ReadHandle,
+    path: &'a Path,
+    end: u32,
+    start: u32,
+    bytes: Bytes,
+}
+
+impl<'a> Window<'a> {
+    fn new(file: &'a ReadHandle, path: &'a Path, end: u32) -> Window<'a> {
+        Window { file, path, end, start: 0, bytes: Bytes::new() }
+    }
+
+    /// At least one byte from `at`, unless the extent or the file ends there.
+    async fn some(&mut self, at: u32) -> Result<Bytes, LogError> {
+        let held = at >= self.start && at - self.start < self.bytes.len() as u32;
+        if !held {
+            self.fill(at, 1).await?;
+        }
+        Ok(self.bytes.slice((at - self.start) as usize..))
+    }
+
+    /// Exactly `len` bytes from `at`, or fewer where the extent or the file ends.
+    async fn bytes(&mut self, at: u32, len: u32) -> Result<Bytes, LogError> {
+        let len = len.min(self.end - at);
+        let held = at >= self.start && u64::from(at - self.start) + u64::from(len) <= self.bytes.len() as u64;
+        if !held {
+            self.fill(at, len).await?;
+        }
+        let from = (at - self.start) as usize;
+        Ok(self.bytes.slice(from..self.bytes.len().min(from + len as usize)))
+    }
+
+    async fn fill(&mut self, at: u32, len: u32) -> Result<(), LogError> {
+        let want = (len as usize).max(CHUNK_BYTES).min((self.end - at) as usize);
+        let read = self.file.read_at(u64::from(at), want).await;
+        self.bytes = read.map_err(|e| LogError::io(self.path, "reading", &e))?;
+        self.start = at;
+        Ok(())
+    }
+
+    /// CRC-32C of a range, chunk by chunk: a damaged length must not decide how much memory is taken.
+    async fn crc(&mut self, from: u32, to: u32) -> Result<u32, LogError> {
+        let (mut at, mut crc) = (from, 0);
+        while at < to {
+            let chunk = self.some(at).await?;
+            if chunk.is_empty() {
+                break;
+            }
+            let part = &chunk[..chunk.len().min((to - at) as usize)];
+            crc = crc32c::crc32c_append(crc, part);
+            at += part.len() as u32;
+        }
+        Ok(crc)
+    }
+}

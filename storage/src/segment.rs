@@ -1,0 +1,456 @@
+//! One segment of a log: its size, its indexes, its open files, and how much of it is on disk already.
+//! Decides nothing about offsets. Lives on the shard that owns the log.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use kring_runtime::disk::{DirectFile, ReadHandle};
+use kring_runtime::fs;
+
+use crate::batch::BatchInfo;
+use crate::config::LogConfig;
+use crate::error::LogError;
+use crate::index::{Indexer, OffsetIndex, TimeIndex};
+use crate::scan;
+use crate::shard::{ResidencyBudget, ShardStorage};
+use crate::types::Offset;
+
+/// Unit of every write, and of what may be handed to the network without a copy.
+pub(crate) const BLOCK_BYTES: u32 = 4096;
+
+pub(crate) fn block_floor(position: u32) -> u32 {
+    position & !(BLOCK_BYTES - 1)
+}
+
+/// Kafka's name of a segment's file: the base offset in 20 digits.
+pub(crate) fn file_name(base: Offset, suffix: &str) -> String {
+    format!("{:020}.{suffix}", base.0)
+}
+
+/// The base offset of `<20 digits>.<suffix>`.
+pub(crate) fn parse_file_name(name: &str, suffix: &str) -> Option<Offset> {
+    let digits = name.strip_suffix(suffix)?.strip_suffix('.')?;
+    let plain = digits.len() == 20 && digits.bytes().all(|c| c.is_ascii_digit());
+    if plain { digits.parse().ok().map(Offset) } else { None }
+}
+
+/// One `.log` file and what belongs to it.
+pub(crate) struct Segment {
+    pub base: Offset,
+    dir: Rc<Path>,
+    created_ms: i64,
+    /// Bytes of all batches appended.
+    size: Cell<u32>,
+    /// Bytes of all batches the operating system has.
+    written: Cell<u32>,
+    /// Timestamp of the first batch, from which `segment.ms` counts.
+    first_timestamp: Cell<Option<i64>>,
+    sealed: Cell<bool>,
+    has_file: Cell<bool>,
+    /// The last, partial block of `written`: what a reader of it gets, and what the next write begins with.
+    tail: RefCell<Bytes>,
+    indexes: RefCell<Indexes>,
+    writer: RefCell<Option<Rc<DirectFile>>>,
+    reader: RefCell<Option<ReadHandle>>,
+    used: Cell<bool>,
+}
+
+/// A segment that grows keeps its indexes in memory; a sealed one loads them when a reader needs them.
+enum Indexes {
+    Growing(Box<Indexer>),
+    Loaded(Rc<LoadedIndexes>),
+    OnDisk,
+}
+
+/// The indexes of a segment at rest.
+#[derive(Debug)]
+pub(crate) struct LoadedIndexes {
+    pub offsets: OffsetIndex,
+    pub times: TimeIndex,
+}
+
+impl LoadedIndexes {
+    fn heap_bytes(&self) -> usize {
+        self.offsets.heap_bytes() + self.times.heap_bytes()
+    }
+}
+
+/// What of a segment may be read, fixed at one moment: bytes below `stable` never change again.
+pub(crate) struct SegmentView {
+    pub stable: u32,
+    pub tail: Bytes,
+}
+
+impl SegmentView {
+    pub fn end(&self) -> u32 {
+        self.stable + self.tail.len() as u32
+    }
+}
+
+impl Segment {
+    /// A segment with no file yet.
+    pub fn fresh(dir: Rc<Path>, base: Offset, now_ms: i64) -> Segment {
+        Segment::new(dir, base, now_ms, Indexes::Growing(Box::new(Indexer::new())))
+    }
+
+    /// A segment that takes no more batches, of this exact length.
+    pub fn at_rest(dir: Rc<Path>, base: Offset, size: u32) -> Segment {
+        let segment = Segment::new(dir, base, 0, Indexes::OnDisk);
+        segment.size.set(size);
+        segment.written.set(size);
+        segment.sealed.set(true);
+        segment.has_file.set(true);
+        segment
+    }
+
+    /// The newest segment as recovery found it.
+    pub fn resumed(dir: Rc<Path>, base: Offset, now_ms: i64, found: Resumed) -> Segment {
+        let segment = Segment::new(dir, base, now_ms, Indexes::Growing(Box::new(found.indexer)));
+        segment.size.set(found.size);
+        segment.written.set(found.size);
+        segment.first_timestamp.set(found.first_timestamp);
+        segment.has_file.set(true);
+        assert_eq!(
+            found.tail.len() as u32,
+            found.size - block_floor(found.size),
+            "the tail is the partial block"
+        );
+        segment.tail.replace(found.tail);
+        segment
+    }
+
+    fn new(dir: Rc<Path>, base: Offset, created_ms: i64, indexes: Indexes) -> Segment {
+        Segment {
+            base,
+            dir,
+            created_ms,
+            size: Cell::new(0),
+            written: Cell::new(0),
+            first_timestamp: Cell::new(None),
+            sealed: Cell::new(false),
+            has_file: Cell::new(false),
+            tail: RefCell::default(),
+            indexes: RefCell::new(indexes),
+            writer: RefCell::default(),
+            reader: RefCell::default(),
+            used: Cell::new(false),
+        }
+    }
+
+    pub fn path(&self, suffix: &str) -> PathBuf {
+        self.dir.join(file_name(self.base, suffix))
+    }
+
+    pub fn size(&self) -> u32 {
+        self.size.get()
+    }
+
+    pub fn written(&self) -> u32 {
+        self.written.get()
+    }
+
+    /// Whether a batch has to go into a new segment instead. Kafka's rules, in Kafka's order.
+    pub fn must_roll(&self, batch: &BatchInfo, config: &LogConfig, now_ms: i64) -> bool {
+        let size = self.size.get();
+        let full = u64::from(size) + u64::from(batch.bytes) > u64::from(config.segment_bytes);
+        let waited_ms = match self.first_timestamp.get() {
+            Some(first) => batch.max_timestamp.saturating_sub(first),
+            None => now_ms.saturating_sub(self.created_ms),
+        };
+        let old = waited_ms > config.segment_ms - config.segment_jitter_ms;
+        let far = batch.last_offset() - self.base > i64::from(i32::MAX);
+        size > 0 && (full || old || far || self.index_is_full(config))
+    }
+
+    fn index_is_full(&self, config: &LogConfig) -> bool {
+        match &*self.indexes.borrow() {
+            Indexes::Growing(indexer) => indexer.is_full(config.segment_index_bytes),
+            _ => true,
+        }
+    }
+
+    /// Takes a batch at the end; returns the byte where it begins.
+    pub fn append(&self, batch: &BatchInfo, config: &LogConfig) -> u32 {
+        assert!(!self.sealed.get(), "append to a sealed segment");
+        let position = self.size.get();
+        if position == 0 && batch.max_timestamp >= 0 {
+            self.first_timestamp.set(Some(batch.max_timestamp));
+        }
+        match &mut *self.indexes.borrow_mut() {
+            Indexes::Growing(indexer) => {
+                indexer.noticed(batch.indexed(self.base, position), config.index_interval_bytes);
+            }
+            _ => panic!("a growing segment keeps its indexes"),
+        }
+        self.size.set(position.checked_add(batch.bytes).expect("segments roll below 2 GiB"));
+        position
+    }
+
+    /// A write ended: `tail` is the partial block at its end.
+    pub fn wrote(&self, end: u32, tail: Bytes) {
+        assert!(end > self.written.get(), "written position fell");
+        assert_eq!(tail.len() as u32, end - block_floor(end), "the tail is the partial block");
+        self.written.set(end);
+        self.tail.replace(tail);
+    }
+
+    /// What the next write begins with.
+    pub fn tail_block(&self) -> Bytes {
+        self.tail.borrow().clone()
+    }
+
+    pub fn view(&self) -> SegmentView {
+        let written = self.written.get();
+        let tail = self.tail.borrow().clone();
+        SegmentView { stable: written - tail.len() as u32, tail }
+    }
+
+    /// The largest timestamp among all batches, with the last offset of its batch.
+    pub async fn max_timestamp(
+        self: &Rc<Self>,
+        shard: &ShardStorage,
+    ) -> Result<Option<(i64, u32)>, LogError> {
+        if let Indexes::Growing(indexer) = &*self.indexes.borrow() {
+            return Ok(indexer.max_timestamp());
+        }
+        Ok(self.indexes(shard).await?.times.last())
+    }
+
+    /// Byte to scan from so as to meet the batch that holds `offset`.
+    pub async fn lookup(self: &Rc<Self>, shard: &ShardStorage, offset: Offset) -> Result<u32, LogError> {
+        let relative = u32::try_from(offset - self.base).unwrap_or(u32::MAX);
+        if let Indexes::Growing(indexer) = &*self.indexes.borrow() {
+            return Ok(indexer.offsets.lookup(relative));
+        }
+        Ok(self.indexes(shard).await?.offsets.lookup(relative))
+    }
+
+    /// Offset to look from for the first record at or after `timestamp`.
+    pub async fn lookup_time(
+        self: &Rc<Self>,
+        shard: &ShardStorage,
+        timestamp: i64,
+    ) -> Result<Offset, LogError> {
+        if let Indexes::Growing(indexer) = &*self.indexes.borrow() {
+            return Ok(self.base + i64::from(indexer.times.lookup(timestamp)));
+        }
+        Ok(self.base + i64::from(self.indexes(shard).await?.times.lookup(timestamp)))
+    }
+
+    async fn indexes(self: &Rc<Self>, shard: &ShardStorage) -> Result<Rc<LoadedIndexes>, LogError> {
+        self.used.set(true);
+        if let Indexes::Loaded(loaded) = &*self.indexes.borrow() {
+            return Ok(loaded.clone());
+        }
+        let loaded = Rc::new(self.load_indexes(shard).await?);
+        self.keep_loaded(shard.budget(), loaded.clone());
+        Ok(loaded)
+    }
+
+    fn keep_loaded(self: &Rc<Self>, budget: &ResidencyBudget, loaded: Rc<LoadedIndexes>) {
+        let first = !self.is_resident();
+        let bytes = loaded.heap_bytes();
+        let before = self.indexes.replace(Indexes::Loaded(loaded));
+        if let Indexes::Loaded(other) = before {
+            // Two readers loaded it at once.
+            budget.release(0, other.heap_bytes());
+        }
+        budget.charge(self, 0, bytes, first);
+    }
+
+    async fn load_indexes(self: &Rc<Self>, shard: &ShardStorage) -> Result<LoadedIndexes, LogError> {
+        match self.read_index_files().await? {
+            Ok(loaded) => Ok(loaded),
+            Err(reason) => {
+                tracing::warn!(segment = %self.path("log").display(), %reason, "rebuilding the indexes");
+                self.rebuild_indexes(shard).await
+            }
+        }
+    }
+
+    /// The index files' content, or why they are of no use.
+    pub async fn read_index_files(&self) -> Result<Result<LoadedIndexes, String>, LogError> {
+        let (offsets, times) = match (self.read_file("index").await?, self.read_file("timeindex").await?) {
+            (Some(offsets), Some(times)) => (offsets, times),
+            _ => return Ok(Err("an index file is missing".to_string())),
+        };
+        let parsed = OffsetIndex::decode(&offsets, u64::from(self.size.get()))
+            .and_then(|offsets| Ok(LoadedIndexes { offsets, times: TimeIndex::decode(&times)? }));
+        Ok(parsed.map_err(|bad| bad.to_string()))
+    }
+
+    async fn read_file(&self, suffix: &str) -> Result<Option<Vec<u8>>, LogError> {
+        let path = self.path(suffix);
+        match fs::read(&path).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LogError::io(&path, "reading", &error)),
+        }
+    }
+
+    async fn rebuild_indexes(self: &Rc<Self>, shard: &ShardStorage) -> Result<LoadedIndexes, LogError> {
+        let file = self.reader(shard).await?;
+        let mut indexer = Indexer::new();
+        let extent =
+            scan::Extent { base: self.base, from: 0, end: self.size.get(), care: scan::Care::Headers };
+        let path = self.path("log");
+        let found = scan::scan(&file, &path, extent, |batch| {
+            indexer.noticed(
+                batch.info.indexed(self.base, batch.position),
+                LogConfig::default().index_interval_bytes,
+            );
+        })
+        .await?;
+        if let Some(fault) = found.fault {
+            return Err(LogError::corrupt(&path, u64::from(found.end), fault.to_string()));
+        }
+        self.write_indexes(&mut indexer).await?;
+        Ok(LoadedIndexes { offsets: indexer.offsets, times: indexer.times })
+    }
+
+    async fn write_indexes(&self, indexer: &mut Indexer) -> Result<(), LogError> {
+        indexer.finish();
+        write_file(&self.path("index"), &indexer.offsets.encode()).await?;
+        write_file(&self.path("timeindex"), &indexer.times.encode()).await
+    }
+
+    /// Ends the segment: exact length, index files. The data is durable already.
+    pub async fn seal(self: &Rc<Self>, shard: &ShardStorage) -> Result<(), LogError> {
+        let size = self.size.get();
+        assert_eq!(self.written.get(), size, "sealing a segment before its last write");
+        self.trim(shard).await?;
+        let Indexes::Growing(mut indexer) = self.indexes.replace(Indexes::OnDisk) else {
+            panic!("a segment is sealed once")
+        };
+        self.sealed.set(true);
+        self.write_indexes(&mut indexer).await?;
+        self.tail.replace(Bytes::new());
+        self.close_writer(shard.budget());
+        self.keep_loaded(
+            shard.budget(),
+            Rc::new(LoadedIndexes { offsets: indexer.offsets, times: indexer.times }),
+        );
+        Ok(())
+    }
+
+    /// Cuts the padding of the last block off the file, durably.
+    async fn trim(self: &Rc<Self>, shard: &ShardStorage) -> Result<(), LogError> {
+        let file = self.writer(shard).await?;
+        let path = self.path("log");
+        file.truncate(u64::from(self.size.get())).await.map_err(|e| LogError::io(&path, "truncating", &e))?;
+        file.fdatasync().await.map_err(|e| LogError::io(&path, "flushing", &e))
+    }
+
+    /// The file to write to, made if this is the segment's first write.
+    pub async fn writer(self: &Rc<Self>, shard: &ShardStorage) -> Result<Rc<DirectFile>, LogError> {
+        self.used.set(true);
+        if !self.has_file.get() {
+            return self.create(shard).await;
+        }
+        if let Some(file) = &*self.writer.borrow() {
+            return Ok(file.clone());
+        }
+        let path = self.path("log");
+        let file = DirectFile::open(&path).await.map_err(|e| LogError::io(&path, "opening", &e))?;
+        Ok(self.keep_writer(shard.budget(), file))
+    }
+
+    /// Makes the segment's file, its name durable before any record in it is acknowledged.
+    async fn create(self: &Rc<Self>, shard: &ShardStorage) -> Result<Rc<DirectFile>, LogError> {
+        let path = self.path("log");
+        let file = DirectFile::create(&path).await.map_err(|e| LogError::io(&path, "creating", &e))?;
+        if !crate::mutation::on(crate::mutation::Mutation::SkipDirectoryFlush) {
+            fs::sync_dir(&*self.dir).await.map_err(|e| LogError::io(&self.dir, "flushing directory", &e))?;
+        }
+        self.has_file.set(true);
+        Ok(self.keep_writer(shard.budget(), file))
+    }
+
+    fn keep_writer(self: &Rc<Self>, budget: &ResidencyBudget, file: DirectFile) -> Rc<DirectFile> {
+        let first = !self.is_resident();
+        let file = Rc::new(file);
+        if self.writer.replace(Some(file.clone())).is_none() {
+            budget.charge(self, 1, 0, first);
+        }
+        file
+    }
+
+    pub async fn reader(self: &Rc<Self>, shard: &ShardStorage) -> Result<ReadHandle, LogError> {
+        self.used.set(true);
+        if let Some(file) = &*self.reader.borrow() {
+            return Ok(file.clone());
+        }
+        let path = self.path("log");
+        let file = ReadHandle::open(&path).await.map_err(|e| LogError::io(&path, "opening", &e))?;
+        let first = !self.is_resident();
+        if self.reader.replace(Some(file.clone())).is_none() {
+            shard.budget().charge(self, 1, 0, first);
+        }
+        Ok(file)
+    }
+
+    fn is_resident(&self) -> bool {
+        let loaded = matches!(&*self.indexes.borrow(), Indexes::Loaded(_));
+        loaded || self.writer.borrow().is_some() || self.reader.borrow().is_some()
+    }
+
+    fn close_writer(&self, budget: &ResidencyBudget) {
+        if self.writer.take().is_some() {
+            budget.release(1, 0);
+        }
+    }
+
+    /// Gives back what can be had again from disk. False if it was used lately or is needed: it keeps its turn.
+    pub fn evict(&self, budget: &ResidencyBudget) -> bool {
+        let writing = self.size.get() != self.written.get();
+        let busy = self.writer.borrow().as_ref().is_some_and(|file| Rc::strong_count(file) > 1);
+        if self.used.replace(false) || writing || busy {
+            return false;
+        }
+        self.release_all(budget);
+        true
+    }
+
+    /// Closes files and drops loaded indexes. Readers that hold a handle keep it.
+    pub fn release_all(&self, budget: &ResidencyBudget) {
+        self.close_writer(budget);
+        if self.reader.take().is_some() {
+            budget.release(1, 0);
+        }
+        if let Indexes::Loaded(loaded) = &*self.indexes.borrow() {
+            budget.release(0, loaded.heap_bytes());
+        } else {
+            return;
+        }
+        self.indexes.replace(Indexes::OnDisk);
+    }
+}
+
+/// What recovery found out about the newest segment.
+pub(crate) struct Resumed {
+    pub size: u32,
+    pub tail: Bytes,
+    pub first_timestamp: Option<i64>,
+    pub indexer: Indexer,
+}
+
+/// Replaces a small file durably.
+pub(crate) async fn write_file(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    fs::write_atomic(path, bytes).await.map_err(|e| LogError::io(path, "writing", &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_are_kafkas() {
+        assert_eq!(file_name(Offset(42), "log"), "00000000000000000042.log");
+        assert_eq!(parse_file_name("00000000000000000042.log", "log"), Some(Offset(42)));
+        for other in ["42.log", "00000000000000000042.index", "0000000000000000004x.log", "leader.log"] {
+            assert_eq!(parse_file_name(other, "log"), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What the logs of one shard share: the tail cache, flush epochs, and the budget of open files.
+//! Knows logs only as things that can be flushed. Lives on its shard, single-threaded; clones are the same.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+
+use kring_runtime::{Queue, spawn};
+
+use crate::log::Log;
+use crate::segment::Segment;
+use crate::tail::TailCache;
+
+/// Budgets of one shard: its part of what the process may use.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardConfig {
+    /// Memory for recent batches.
+    pub tail_cache_bytes: usize,
+    /// Log files held open. Files in use beyond it stay open until they are not.
+    pub open_files: usize,
+    /// Memory for the indexes of sealed segments.
+    pub index_cache_bytes: usize,
+}
+
+impl Default for ShardConfig {
+    fn default() -> ShardConfig {
+        ShardConfig { tail_cache_bytes: 64 << 20, open_files: 1024, index_cache_bytes: 32 << 20 }
+    }
+}
+
+/// Shared context of a shard's logs.
+#[derive(Clone)]
+pub struct ShardStorage(Rc<Shared>);
+
+struct Shared {
+    tails: TailCache,
+    budget: ResidencyBudget,
+    flushes: FlushEpochs,
+}
+
+impl ShardStorage {
+    pub fn new(config: ShardConfig) -> ShardStorage {
+        ShardStorage(Rc::new(Shared {
+            tails: TailCache::new(config.tail_cache_bytes),
+            budget: ResidencyBudget::new(config),
+            flushes: FlushEpochs::default(),
+        }))
+    }
+
+    /// Bytes of recent batches in memory.
+    pub fn tail_cache_bytes(&self) -> usize {
+        self.0.tails.used_bytes()
+    }
+
+    /// Log files this shard holds open.
+    pub fn open_files(&self) -> usize {
+        self.0.budget.files.get()
+    }
+
+    pub(crate) fn tails(&self) -> &TailCache {
+        &self.0.tails
+    }
+
+    pub(crate) fn budget(&self) -> &ResidencyBudget {
+        &self.0.budget
+    }
+
+    /// Puts a log into the next flush epoch.
+    pub(crate) fn request_flush(&self, log: &Log) {
+        let flushes = &self.0.flushes;
+        flushes.due.borrow_mut().push(log.clone());
+        if !flushes.running.replace(true) {
+            spawn(Queue::Append, run_flush_epochs(self.clone())).detach();
+        }
+    }
+}
+
+/// All due fdatasyncs of the shard are issued together; the next epoch starts as the last one ends, and takes
+/// what became due meanwhile: the slower the disk, the more records share a flush.
+#[derive(Default)]
+struct FlushEpochs {
+    due: RefCell<Vec<Log>>,
+    running: Cell<bool>,
+}
+
+async fn run_flush_epochs(shard: ShardStorage) {
+    loop {
+        let due = std::mem::take(&mut *shard.0.flushes.due.borrow_mut());
+        if due.is_empty() {
+            shard.0.flushes.running.set(false);
+            return;
+        }
+        futures_util::future::join_all(due.iter().map(Log::flush_epoch)).await;
+    }
+}
+
+/// Open files and loaded indexes, by use rather than by count of segments. Beyond the budget the segment that
+/// has not been used for longest, by second chance, gives back what it holds.
+pub(crate) struct ResidencyBudget {
+    limit_files: usize,
+    limit_index_bytes: usize,
+    files: Cell<usize>,
+    index_bytes: Cell<usize>,
+    resident: RefCell<VecDeque<Weak<Segment>>>,
+}
+
+impl ResidencyBudget {
+    fn new(config: ShardConfig) -> ResidencyBudget {
+        ResidencyBudget {
+            limit_files: config.open_files,
+            limit_index_bytes: config.index_cache_bytes,
+            files: Cell::new(0),
+            index_bytes: Cell::new(0),
+            resident: RefCell::default(),
+        }
+    }
+
+    /// A segment opened files or loaded indexes. `first` when it held nothing before.
+    pub fn charge(&self, segment: &Rc<Segment>, files: usize, index_bytes: usize, first: bool) {
+        self.files.set(self.files.get() + files);
+        self.index_bytes.set(self.index_bytes.get() + index_bytes);
+        if first {
+            self.resident.borrow_mut().push_back(Rc::downgrade(segment));
+        }
+        self.shrink();
+    }
+
+    pub fn release(&self, files: usize, index_bytes: usize) {
+        self.files.set(self.files.get() - files);
+        self.index_bytes.set(self.index_bytes.get() - index_bytes);
+    }
+
+    fn over(&self) -> bool {
+        self.files.get() > self.limit_files || self.index_bytes.get() > self.limit_index_bytes
+    }
+
+    fn shrink(&self) {
+        let mut chances = 2 * self.resident.borrow().len();
+        while self.over() && chances > 0 {
+            chances -= 1;
+            let Some(oldest) = self.resident.borrow_mut().pop_front() else { return };
+            let Some(segment) = oldest.upgrade() else { continue };
+            if !segment.evict(self) {
+                self.resident.borrow_mut().push_back(oldest);
+            }
+        }
+    }
+}

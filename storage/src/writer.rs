@@ -1,0 +1,142 @@
+//! The task that writes one log: it runs while there is something to write, and one write is in flight at a time.
+//! Never retries a failed write or flush. Shard that owns the log, task queue `Append`.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use kring_runtime::disk::AlignedBuf;
+use kring_runtime::{Queue, sleep, spawn};
+
+use crate::appender::{Roll, Step, Write, partial_block};
+use crate::error::LogError;
+use crate::log::Log;
+use crate::mutation::{self, Mutation};
+use crate::segment::{Segment, file_name, write_file};
+
+/// Writes until nothing is queued.
+pub(crate) async fn run(log: Log) {
+    if let Err(error) = drain(&log).await {
+        log.state_mut().queue.abandon();
+        log.fail(error);
+    }
+    log.0.changed.notify_all();
+}
+
+async fn drain(log: &Log) -> Result<(), LogError> {
+    loop {
+        log.check_usable()?;
+        let step = log.state_mut().queue.next();
+        match step {
+            None => return Ok(()),
+            Some(Step::Write(write)) => write_batches(log, write).await?,
+            Some(Step::Roll(roll)) => roll_segment(log, roll).await?,
+        }
+    }
+}
+
+async fn write_batches(log: &Log, write: Write) -> Result<(), LogError> {
+    let segment = write.segment.clone();
+    let file = segment.writer(&log.0.shard).await?;
+    let (buffer, tail) = build(&segment, &write);
+    let (result, _buffer) = file.write_at(buffer, u64::from(write.at)).await;
+    result.map_err(|e| LogError::io(&segment.path("log"), "writing", &e))?;
+    segment.wrote(write.end, tail);
+    log.state_mut().offsets.written_to(write.end_offset);
+    if mutation::on(Mutation::AcknowledgeBeforeFlush) {
+        log.state_mut().offsets.durable_to(write.end_offset);
+    }
+    log.0.changed.notify_all();
+    log.flush_if_due();
+    Ok(())
+}
+
+/// The block that the last write ended in, the batches, zeros to the end of the block; and the new partial block.
+fn build(segment: &Segment, write: &Write) -> (AlignedBuf, Bytes) {
+    let mut tail_block = segment.tail_block();
+    assert_eq!(segment.written(), write.at + tail_block.len() as u32, "writes lie back to back");
+    if mutation::on(Mutation::ForgetTailBlock) {
+        tail_block = Bytes::from(vec![0; tail_block.len()]);
+    }
+    let mut buffer = AlignedBuf::with_capacity(write.bytes());
+    write.fill(&tail_block, |part| buffer.extend_from_slice(part));
+    assert_eq!(buffer.len(), write.bytes(), "a write is as long as its batches");
+    let tail = Bytes::copy_from_slice(partial_block(&buffer, write.at));
+    (buffer, tail)
+}
+
+/// Ends a segment: flushed, cut to its exact length, with its index files and the producer snapshot of its end.
+/// The next segment gets its first record only after that, so damage in a sealed segment is never a torn write.
+async fn roll_segment(log: &Log, roll: Roll) -> Result<(), LogError> {
+    flush_segment(log, &roll.ended).await?;
+    roll.ended.seal(&log.0.shard).await?;
+    write_file(&log.0.path.join(file_name(roll.at, "snapshot")), &roll.producers).await?;
+    log.write_epochs().await?;
+    tracing::debug!(log = %log.0.name, at = %roll.at, "rolled");
+    // Recovery scans from the checkpointed point: tell it early that a whole segment needs no scan.
+    let dir = log.0.dir.clone();
+    spawn(Queue::Background, async move {
+        if let Err(error) = dir.write_checkpoints().await {
+            tracing::warn!(dir = %dir.path().display(), %error, "checkpoint not written; recovery will scan more");
+        }
+    })
+    .detach();
+    Ok(())
+}
+
+async fn flush_segment(log: &Log, segment: &Rc<Segment>) -> Result<(), LogError> {
+    let written = log.state().offsets.written();
+    let file = segment.writer(&log.0.shard).await?;
+    file.fdatasync().await.map_err(|e| LogError::io(&segment.path("log"), "flushing", &e))?;
+    log.flushed(written)
+}
+
+impl Log {
+    /// This log's part of a flush epoch. Covers what was written when the epoch began.
+    pub(crate) async fn flush_epoch(&self) {
+        self.0.flush_requested.set(false);
+        let Some(segment) = self.segment_to_flush() else { return };
+        if let Err(error) = flush_segment(self, &segment).await {
+            self.fail(error);
+        }
+    }
+
+    /// The segment that holds the newest written record: those before it were flushed when they were sealed.
+    fn segment_to_flush(&self) -> Option<Rc<Segment>> {
+        let state = self.state();
+        let dirty = state.fault.is_none() && state.offsets.durable() < state.offsets.written();
+        if dirty { state.segment_at(state.offsets.written() + -1) } else { None }
+    }
+
+    fn flushed(&self, durable: crate::types::Offset) -> Result<(), LogError> {
+        self.check_usable()?;
+        self.state_mut().offsets.durable_to(durable);
+        self.0.points.set_recovery(self.offsets().durable());
+        self.0.changed.notify_all();
+        Ok(())
+    }
+
+    fn flush_if_due(&self) {
+        let (due, after) = {
+            let state = self.state();
+            let offsets = state.offsets;
+            (state.config.flush_is_due(offsets.written(), offsets.durable()), state.config.flush_ms)
+        };
+        if due {
+            self.request_flush();
+        } else if let Some(after) = after.filter(|_| !self.0.flush_timer.replace(true)) {
+            let log = self.clone();
+            spawn(Queue::Background, async move {
+                sleep(after).await;
+                log.0.flush_timer.set(false);
+                log.request_flush();
+            })
+            .detach();
+        }
+    }
+
+    /// Writes the leader epochs, as far as they are known now.
+    pub(crate) async fn write_epochs(&self) -> Result<(), LogError> {
+        let text = self.state().epochs.encode();
+        write_file(&self.0.path.join(crate::recovery::EPOCHS), text.as_bytes()).await
+    }
+}
