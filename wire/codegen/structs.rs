@@ -125,7 +125,7 @@ fn is_default(message: &Message, field: &Field) -> String {
 }
 
 /// An expression for "the version is one of these", or none when every version of the message is.
-fn condition(message: &Message, versions: Versions) -> Option<String> {
+pub fn condition(message: &Message, versions: Versions) -> Option<String> {
     let versions = versions.and(message.versions);
     let from = versions.min > message.versions.min;
     let until = versions.max < message.versions.max;
@@ -202,7 +202,7 @@ fn get_value(message: &Message, field: &Field) -> String {
 }
 
 /// An expression for "this version allows null here".
-fn nullable_now(message: &Message, field: &Field) -> String {
+pub fn nullable_now(message: &Message, field: &Field) -> String {
     let present = field.versions.and(message.versions);
     if field.nullable.contains(present) {
         return "true".to_owned();
