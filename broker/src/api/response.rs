@@ -1,0 +1,70 @@
+//! A response as it leaves: buffers and file ranges in order. Never copies records.
+
+use bytes::Bytes;
+use kring_runtime::disk::FileRange;
+use kring_wire::{ApiMessage, Frame, FramePart, encode_response};
+
+use super::request::Request;
+
+/// A piece of a response.
+#[derive(Debug)]
+pub enum Part {
+    Memory(Bytes),
+    File(FileRange),
+}
+
+/// The parts of one response, size prefix included.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub parts: Vec<Part>,
+}
+
+/// How a request ends.
+#[derive(Debug)]
+pub enum Response {
+    Send(Outgoing),
+    /// acks=0 went well: Kafka's protocol has no answer then.
+    Nothing,
+    /// acks=0 went wrong: closing is the only way to tell.
+    Close,
+}
+
+/// Encodes an answer to `request`.
+///
+/// # Panics
+/// When the answer has a field that its version lacks: our own mistake, which no peer can cause.
+pub fn reply<M: ApiMessage>(head: &Head, body: &M) -> Response {
+    reply_with_files(head, body, Vec::new())
+}
+
+/// Encodes an answer whose file parts stand for `files`, by slot.
+pub fn reply_with_files<M: ApiMessage>(head: &Head, body: &M, files: Vec<FileRange>) -> Response {
+    let frame = encode_response(head.version, head.correlation_id, body)
+        .unwrap_or_else(|error| panic!("{} version {} cannot be encoded: {error}", M::NAME, head.version));
+    Response::Send(fill(frame, &files))
+}
+
+/// What of a request its answer needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Head {
+    pub version: i16,
+    pub correlation_id: i32,
+}
+
+impl From<&Request> for Head {
+    fn from(request: &Request) -> Self {
+        Self { version: request.version, correlation_id: request.correlation_id }
+    }
+}
+
+fn fill(frame: Frame, files: &[FileRange]) -> Outgoing {
+    let parts = frame.parts.into_iter().map(|part| match part {
+        FramePart::Bytes(bytes) => Part::Memory(bytes),
+        FramePart::File { slot, len } => {
+            let range = files[slot as usize].clone();
+            assert_eq!(range.len, len, "a response counts the bytes that it sends");
+            Part::File(range)
+        }
+    });
+    Outgoing { parts: parts.collect() }
+}

@@ -1,0 +1,185 @@
+//! The words of the `kring` command line. Never does anything but parse them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A Kafka broker in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "kring", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the broker (no configuration and no format step needed)
+    Start(StartArgs),
+    /// The properties that the broker knows
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Create, list, describe and delete topics
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// Write records from standard input to a topic, one a line
+    Produce(ProduceArgs),
+    /// Print the records of a topic
+    Consume(ConsumeArgs),
+    /// Look at how the host is set up
+    #[command(subcommand)]
+    Tune(TuneCommand),
+}
+
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// An Apache Kafka server.properties, taken as it is
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the data lives; made if missing [default: ./kring-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where to listen; port 0 picks a free one [default: localhost:9092]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Number of shards [default: one per core that this process may use]
+    #[arg(long, value_name = "N")]
+    pub shards: Option<usize>,
+    /// Any property; repeatable, wins over the file
+    #[arg(short = 'o', value_name = "KEY=VALUE", value_parser = key_value)]
+    pub overrides: Vec<(String, String)>,
+    /// Write the bound addresses here once connections are accepted
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every property with type, default and meaning
+    List,
+}
+
+#[derive(Debug, Args, Clone)]
+pub struct ServerArgs {
+    /// A broker to start from
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092")]
+    pub server: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TopicCommand {
+    /// Create a topic
+    Create {
+        topic: String,
+        /// Number of partitions [default: the broker's num.partitions]
+        #[arg(long, short, value_name = "N")]
+        partitions: Option<i32>,
+        /// A topic configuration; repeatable
+        #[arg(long, short = 'c', value_name = "KEY=VALUE", value_parser = key_value)]
+        config: Vec<(String, String)>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// List topics
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Show partitions, offsets and configuration that differs from the default
+    Describe {
+        topic: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Delete a topic with its records
+    Delete {
+        topic: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ProduceArgs {
+    pub topic: String,
+    /// Splits a line into key and value at its first occurrence
+    #[arg(long, short = 'K', value_name = "TEXT")]
+    pub key_separator: Option<String>,
+    /// Write to this partition [default: by key, else in turn]
+    #[arg(long, short, value_name = "N")]
+    pub partition: Option<i32>,
+    /// Compression of the batches
+    #[arg(long, default_value = "none")]
+    pub compression: CompressionArg,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum CompressionArg {
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+#[derive(Debug, Args)]
+pub struct ConsumeArgs {
+    pub topic: String,
+    /// Start at the oldest record instead of the end
+    #[arg(long, conflicts_with = "offset")]
+    pub from_beginning: bool,
+    /// Start at this offset; negative counts back from the end
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub offset: Option<i64>,
+    /// Read this partition only
+    #[arg(long, short, value_name = "N")]
+    pub partition: Option<i32>,
+    /// Read as a member of this group and commit what was printed
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["offset", "partition"])]
+    pub group: Option<String>,
+    /// Stop after this many records
+    #[arg(long, short = 'n', value_name = "N")]
+    pub max_records: Option<u64>,
+    /// Stop at the end of the topic instead of waiting for more
+    #[arg(long, short)]
+    pub exit: bool,
+    /// %t topic, %p partition, %o offset, %T timestamp, %k key, %v value, %h headers, \n, \t
+    #[arg(long, default_value = "%v\\n")]
+    pub format: String,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TuneCommand {
+    /// Say for each point what was found, what is wanted, and why
+    Check,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_string(), value.to_string())),
+        _ => Err("expected KEY=VALUE".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_override_may_hold_equals_signs_in_its_value() {
+        let cli = Cli::try_parse_from(["kring", "start", "-o", "a.b=c=d"]).unwrap();
+        let Command::Start(start) = cli.command else { panic!() };
+        assert_eq!(start.overrides, [("a.b".to_string(), "c=d".to_string())]);
+        assert!(Cli::try_parse_from(["kring", "start", "-o", "nothing"]).is_err());
+    }
+}
