@@ -1,17 +1,24 @@
-//! From a request frame to a response frame: one file per API family, one exhaustive dispatch.
+//! From a request frame to a response frame: one file per API family, one dispatch.
 //! Never touches a socket or a log: handlers authorise, plan, ask the owning shards, and assemble.
 //! Lives on the core that accepted the connection.
 
+mod client;
+mod delete_records;
 mod dispatch;
+mod fan_out;
+mod fetch;
 mod fetch_session;
+mod list_offsets;
+mod log_dirs;
+mod produce;
+mod producer_id;
 mod request;
 mod response;
 pub mod versions;
 
-use std::rc::Rc;
-
 use futures_util::future::LocalBoxFuture;
 
+pub use client::{ApiState, Client};
 pub use dispatch::start;
 pub use request::{PeerFault, Request};
 pub use response::{Outgoing, Part, Response};

@@ -11,7 +11,7 @@ use super::Client;
 
 pub async fn handle(client: &Rc<Client>, request: InitProducerIdRequest) -> InitProducerIdResponse {
     match request.transactional_id {
-        Some(_) => refused(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+        Some(_) => refused(ErrorCode::UNSUPPORTED_VERSION),
         None => match client.shard.next_producer_id().await {
             Ok(producer_id) => InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() },
             Err(refusal) => refused(refusal.code),

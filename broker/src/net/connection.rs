@@ -12,7 +12,7 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use futures_util::{FutureExt, select_biased};
 use kring_runtime::net::{ReadHalf, Stream, WriteHalf};
 
-use super::frame::FrameReader;
+use super::frame::{BadLength, FrameReader};
 use super::registry::Activity;
 use crate::api::{self, Client, Outgoing, PeerFault, Pending, Request, Response};
 
@@ -25,7 +25,29 @@ pub enum Ended {
     /// The peer closed it, or the network did.
     ByPeer,
     /// We closed it: the peer broke the protocol.
-    ByFault(PeerFault),
+    ByFault(Fault),
+}
+
+/// What the peer did wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    Length(BadLength),
+    Request(PeerFault),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Length(bad) => bad.fmt(f),
+            Self::Request(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl From<PeerFault> for Fault {
+    fn from(fault: PeerFault) -> Self {
+        Self::Request(fault)
+    }
 }
 
 /// Serves one connection until either side ends it.
@@ -73,7 +95,7 @@ impl Connection {
     }
 
     /// One request or one answer; false when the peer is gone.
-    async fn step(&mut self) -> Result<bool, PeerFault> {
+    async fn step(&mut self) -> Result<bool, Fault> {
         if self.waiting.is_empty() {
             return match self.next_request().await? {
                 Some(request) => self.start(request).await,
@@ -91,14 +113,14 @@ impl Connection {
         }
     }
 
-    async fn next_request(&mut self) -> Result<Option<Request>, PeerFault> {
+    async fn next_request(&mut self) -> Result<Option<Request>, Fault> {
         match self.held.take() {
             Some(request) => Ok(Some(request)),
             None => read_request(&mut self.reader, &mut self.frames, &self.activity).await,
         }
     }
 
-    async fn wait(&mut self) -> Result<Woken, PeerFault> {
+    async fn wait(&mut self) -> Result<Woken, Fault> {
         let may_read = self.held.is_none() && self.waiting.len() < MAX_PIPELINED;
         if !may_read {
             return Ok(Woken::Answer(next_answer(&mut self.waiting).await));
@@ -113,7 +135,7 @@ impl Connection {
     }
 
     /// Starts a request. One that may not be pipelined is also answered before this returns.
-    async fn start(&mut self, request: Request) -> Result<bool, PeerFault> {
+    async fn start(&mut self, request: Request) -> Result<bool, Fault> {
         let alone = !request.may_pipeline();
         let pending = api::start(&self.client, request).await?;
         if alone {
@@ -124,7 +146,7 @@ impl Connection {
         Ok(true)
     }
 
-    async fn answer(&mut self, response: Response) -> Result<bool, PeerFault> {
+    async fn answer(&mut self, response: Response) -> Result<bool, Fault> {
         let sent = match response {
             Response::Send(outgoing) => send(&mut self.writer, outgoing).await.is_ok(),
             Response::Nothing => true,
@@ -143,11 +165,11 @@ async fn read_request(
     reader: &mut ReadHalf,
     frames: &mut FrameReader,
     activity: &Activity,
-) -> Result<Option<Request>, PeerFault> {
+) -> Result<Option<Request>, Fault> {
     loop {
-        if let Some(frame) = frames.next_frame().map_err(PeerFault::BadLength)? {
+        if let Some(frame) = frames.next_frame().map_err(Fault::Length)? {
             activity.touch();
-            return Request::parse(frame).map(Some);
+            return Ok(Some(Request::parse(frame)?));
         }
         match reader.read(frames.room()).await {
             Ok(0) | Err(_) => return Ok(None),
@@ -166,10 +188,10 @@ async fn send(writer: &mut WriteHalf, outgoing: Outgoing) -> std::io::Result<()>
         match part {
             api::Part::Memory(bytes) => memory.push_back(bytes),
             api::Part::File(range) => {
-                writer.write_all(std::mem::take(&mut memory)).await?;
+                writer.write_parts(&mut memory).await?;
                 writer.send_file(&range).await?;
             }
         }
     }
-    writer.write_all(memory).await
+    writer.write_parts(&mut memory).await
 }

@@ -1,0 +1,241 @@
+//! Produce: check every batch of the request, hand each to its owning shard in request order, answer when all may
+//! be acknowledged. The first stage ends when all batches have been queued, so that the next request of the same
+//! connection cannot overtake this one.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use kring_runtime::wall_ms;
+use kring_wire::messages::produce_request::{PartitionProduceData, ProduceRequest};
+use kring_wire::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use kring_wire::record::{RecordError, Rules, ValidatedBatch, verify_crcs};
+use kring_wire::{ErrorCode, Str, Uuid};
+
+use super::fan_out::{Asked, Split};
+use super::request::{PeerFault, Request};
+use super::response::{Head, Response, reply};
+use super::{Client, Pending};
+use crate::config::TopicConfig;
+use crate::partition::{Acks, PartitionId, Produced, Refusal};
+use crate::shard::Command;
+
+/// What one partition of the request is answered.
+enum Outcome {
+    /// Handed to its owner: the answer comes at this place of what was asked.
+    Asked(usize),
+    Refused(PartitionProduceResponse),
+}
+
+struct Plan {
+    response: Vec<(TopicProduceResponse, Vec<(i32, Outcome)>)>,
+    entries: Vec<(PartitionId, ValidatedBatch)>,
+}
+
+/// Hands the batches to their owners; what is left is to wait.
+pub async fn start(client: &Rc<Client>, mut request: Request) -> Result<Pending, PeerFault> {
+    let head = Head::from(&request);
+    let body: ProduceRequest = request.body()?;
+    let Some(acks) = acks_of(body.acks) else {
+        return Ok(ready(reply(&head, &refuse_all(&body, ErrorCode::INVALID_REQUIRED_ACKS))));
+    };
+    let Plan { response, entries } = Planner::new(client, &head, &body).plan();
+    let asked = Split::new(&client.shard.mesh, entries)
+        .ask(&client.shard.mesh, |entries, reply_to| Command::Produce { acks, entries, reply_to })
+        .await;
+    Ok(finish(head, acks, response, asked).boxed_local())
+}
+
+fn ready(response: Response) -> Pending {
+    std::future::ready(Ok(response)).boxed_local()
+}
+
+fn acks_of(acks: i16) -> Option<Acks> {
+    match acks {
+        0 => Some(Acks::None),
+        1 => Some(Acks::Leader),
+        -1 => Some(Acks::All),
+        _ => None,
+    }
+}
+
+async fn finish(
+    head: Head,
+    acks: Acks,
+    planned: Vec<(TopicProduceResponse, Vec<(i32, Outcome)>)>,
+    asked: Asked<Produced>,
+) -> Result<Response, PeerFault> {
+    let mut answers: Vec<Option<Result<Produced, Refusal>>> = asked.collect().await.into_iter().map(Some).collect();
+    let mut body = ProduceResponse::default();
+    for (mut topic, outcomes) in planned {
+        let answered = outcomes.into_iter().map(|(index, outcome)| match outcome {
+            Outcome::Refused(refused) => refused,
+            Outcome::Asked(place) => answered(index, answers[place].take().expect("one answer for one place")),
+        });
+        topic.partition_responses = answered.collect();
+        body.responses.push(topic);
+    }
+    Ok(if acks == Acks::None { without_answer(&body) } else { reply(&head, &body) })
+}
+
+/// acks=0 has no response: an error can only be told by closing the connection, as Kafka does.
+fn without_answer(body: &ProduceResponse) -> Response {
+    let failed = body.responses.iter().flat_map(|t| &t.partition_responses).any(|p| p.error_code != 0);
+    if failed { Response::Close } else { Response::Nothing }
+}
+
+fn answered(index: i32, answer: Result<Produced, Refusal>) -> PartitionProduceResponse {
+    match answer {
+        Err(refusal) => PartitionProduceResponse { error_message: refusal.message, ..refused(index, refusal.code) },
+        Ok(produced) => PartitionProduceResponse {
+            index,
+            base_offset: produced.base_offset,
+            log_append_time_ms: produced.log_append_time_ms,
+            log_start_offset: produced.log_start_offset,
+            ..PartitionProduceResponse::default()
+        },
+    }
+}
+
+fn refused(index: i32, error: ErrorCode) -> PartitionProduceResponse {
+    PartitionProduceResponse {
+        index,
+        error_code: error.into(),
+        base_offset: -1,
+        log_append_time_ms: -1,
+        log_start_offset: -1,
+        ..PartitionProduceResponse::default()
+    }
+}
+
+fn refuse_all(body: &ProduceRequest, error: ErrorCode) -> ProduceResponse {
+    let topics = body.topic_data.iter().map(|topic| TopicProduceResponse {
+        name: topic.name.clone(),
+        topic_id: topic.topic_id,
+        partition_responses: topic.partition_data.iter().map(|p| refused(p.index, error)).collect(),
+        ..TopicProduceResponse::default()
+    });
+    ProduceResponse { responses: topics.collect(), ..ProduceResponse::default() }
+}
+
+/// Checks a whole request: the CRCs of all its batches in one pass, then batch by batch.
+struct Planner<'a> {
+    client: &'a Client,
+    version: i16,
+    body: &'a ProduceRequest,
+    crcs: kring_wire::record::CrcSet,
+    next_crc: usize,
+    now_ms: i64,
+    entries: Vec<(PartitionId, ValidatedBatch)>,
+}
+
+/// A topic that takes records.
+struct Target {
+    id: Uuid,
+    name: Str,
+    partitions: i32,
+    rules: Rules,
+}
+
+impl<'a> Planner<'a> {
+    fn new(client: &'a Client, head: &Head, body: &'a ProduceRequest) -> Self {
+        let batches: Vec<&Bytes> = body.topic_data.iter().flat_map(|t| &t.partition_data).filter_map(bytes_of).collect();
+        let crcs = verify_crcs(&batches);
+        let entries = Vec::with_capacity(batches.len());
+        Self { client, version: head.version, body, crcs, next_crc: 0, now_ms: wall_ms(), entries }
+    }
+
+    fn plan(mut self) -> Plan {
+        let mut response = Vec::with_capacity(self.body.topic_data.len());
+        for topic in &self.body.topic_data {
+            let target = self.target(&topic.name, topic.topic_id);
+            let outcomes = topic.partition_data.iter().map(|p| (p.index, self.check(&target, p)));
+            let outcomes = outcomes.collect();
+            let named = TopicProduceResponse {
+                name: topic.name.clone(),
+                topic_id: topic.topic_id,
+                ..TopicProduceResponse::default()
+            };
+            response.push((named, outcomes));
+        }
+        Plan { response, entries: self.entries }
+    }
+
+    /// Finds the topic by name, or by id from version 13 on.
+    fn target(&self, name: &Str, id: Uuid) -> Result<Target, ErrorCode> {
+        let image = self.client.shard.image();
+        let by_id = self.version >= 13;
+        let topic = if by_id { image.topic_by_id(id) } else { image.topic(name) };
+        let missing =
+            if by_id { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
+        let topic = topic.ok_or(missing)?;
+        if topic.is_internal() {
+            return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
+        }
+        let config = self.client.shard.topic_config(topic.id);
+        if config.min_insync_replicas > 1 && self.body.acks == -1 {
+            return Err(ErrorCode::NOT_ENOUGH_REPLICAS);
+        }
+        let rules = rules(self.version, &config);
+        Ok(Target { id: topic.id, name: topic.name.clone(), partitions: topic.partition_count(), rules })
+    }
+
+    fn check(&mut self, target: &Result<Target, ErrorCode>, data: &PartitionProduceData) -> Outcome {
+        let crc_is_good = bytes_of(data).is_some() && self.take_crc();
+        let target = match target {
+            Ok(target) if (0..target.partitions).contains(&data.index) => target,
+            Ok(_) => return Outcome::Refused(refused(data.index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
+            Err(error) => return Outcome::Refused(refused(data.index, *error)),
+        };
+        let records = bytes_of(data).cloned().unwrap_or_default();
+        match self.client.validate(&records, crc_is_good, &target.rules, self.now_ms) {
+            Ok(batch) => self.ask(PartitionId { topic: target.id, index: data.index }, batch),
+            Err(error) => Outcome::Refused(invalid(&target.name, data.index, &error)),
+        }
+    }
+
+    fn ask(&mut self, id: PartitionId, batch: ValidatedBatch) -> Outcome {
+        self.entries.push((id, batch));
+        Outcome::Asked(self.entries.len() - 1)
+    }
+
+    fn take_crc(&mut self) -> bool {
+        self.next_crc += 1;
+        self.crcs.is_good(self.next_crc - 1)
+    }
+}
+
+fn bytes_of(data: &PartitionProduceData) -> Option<&Bytes> {
+    data.records.as_ref().and_then(|records| records.as_bytes())
+}
+
+fn rules(produce_version: i16, config: &TopicConfig) -> Rules {
+    Rules {
+        produce_version,
+        compacted: config.compacts(),
+        timestamp_type: config.message_timestamp_type,
+        timestamp_before_max_ms: config.message_timestamp_before_max_ms,
+        timestamp_after_max_ms: config.message_timestamp_after_max_ms,
+        max_message_bytes: config.max_message_bytes,
+        segment_bytes: config.segment_bytes,
+        compression: config.compression,
+        ..Rules::default()
+    }
+}
+
+/// Tells which records of a batch were refused, and why (KIP-467).
+fn invalid(topic: &Str, index: i32, error: &RecordError) -> PartitionProduceResponse {
+    let name = format!("{topic}-{index}");
+    let faults = error.record_faults().iter().map(|fault| BatchIndexAndErrorMessage {
+        batch_index: fault.index,
+        batch_index_error_message: Some(fault.message(&name).into()),
+        ..BatchIndexAndErrorMessage::default()
+    });
+    PartitionProduceResponse {
+        record_errors: faults.collect(),
+        error_message: error.client_message(&name).map(Str::from),
+        ..refused(index, ErrorCode(error.code()))
+    }
+}

@@ -1,0 +1,89 @@
+//! Appending: fence the producer, give the batch its place, hand it to the log. One synchronous step, so that
+//! batches of one partition get their offsets in the order in which they were handed in.
+
+use std::rc::Rc;
+
+use kring_storage::{LogBatch, Offset, ProducerBatch, ProducerError, ProducerId, ProducerVerdict};
+use kring_wire::ErrorCode;
+use kring_wire::record::{BatchHeader, TimestampType, ValidatedBatch};
+
+use super::{Acks, Partition, Produced, Refusal, refusal_of};
+
+/// An accepted batch, on its way to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    pub produced: Produced,
+    /// One past its last offset: what a waiter waits for.
+    pub end: Offset,
+}
+
+impl Partition {
+    /// Takes a client's or a coordinator's batch. A repeated batch of an idempotent producer is answered with where it went
+    /// the first time.
+    pub fn append(&self, batch: ValidatedBatch) -> Result<Appended, Refusal> {
+        match self.check_producer(batch.header())? {
+            ProducerVerdict::Append => self.append_new(batch),
+            ProducerVerdict::Duplicate { base_offset, last_offset, timestamp } => {
+                let log_append_time_ms = if self.stamps_append_time() { timestamp } else { -1 };
+                Ok(self.appended(base_offset, last_offset.next(), log_append_time_ms))
+            }
+        }
+    }
+
+    /// Resolves when an appended batch may be acknowledged.
+    pub async fn acknowledged(self: Rc<Self>, acks: Acks, end: Offset) -> Result<(), Refusal> {
+        let waited = match acks {
+            Acks::None => Ok(()),
+            Acks::Leader => self.log().wait_written(end).await,
+            Acks::All => self.log().wait_committed(end).await,
+        };
+        waited.map_err(|error| refusal_of(&error))
+    }
+
+    fn append_new(&self, mut batch: ValidatedBatch) -> Result<Appended, Refusal> {
+        let base_offset = self.log().offsets().end();
+        batch.assign(base_offset.0, self.leader_epoch());
+        let log_append_time_ms = match batch.header().timestamp_type() {
+            TimestampType::LogAppendTime => batch.max_timestamp(),
+            _ => -1,
+        };
+        let (header, body) = batch.into_parts();
+        let appended = self.log().append(LogBatch { header, body }).map_err(|error| refusal_of(&error))?;
+        assert_eq!(appended.base_offset, base_offset, "nothing appends between the two lines above");
+        Ok(self.appended(base_offset, appended.last_offset.next(), log_append_time_ms))
+    }
+
+    fn appended(&self, base_offset: Offset, end: Offset, log_append_time_ms: i64) -> Appended {
+        let log_start_offset = self.log().offsets().start().0;
+        Appended { produced: Produced { base_offset: base_offset.0, log_append_time_ms, log_start_offset }, end }
+    }
+
+    fn stamps_append_time(&self) -> bool {
+        self.config().message_timestamp_type == TimestampType::LogAppendTime
+    }
+
+    fn check_producer(&self, header: &BatchHeader) -> Result<ProducerVerdict, Refusal> {
+        if !header.has_producer_id() {
+            return Ok(ProducerVerdict::Append);
+        }
+        let batch = ProducerBatch {
+            producer_id: ProducerId(header.producer_id),
+            epoch: header.producer_epoch,
+            base_sequence: header.base_sequence,
+            last_offset_delta: header.last_offset_delta,
+            max_timestamp: header.max_timestamp,
+            is_transactional: header.is_transactional(),
+        };
+        self.log().check_producer(&batch).map_err(fenced)
+    }
+}
+
+fn fenced(error: ProducerError) -> Refusal {
+    match error {
+        ProducerError::InvalidProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH.into(),
+        ProducerError::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.into(),
+        ProducerError::InvalidTransactionState { .. } => ErrorCode::INVALID_TXN_STATE.into(),
+        ProducerError::CoordinatorFenced { .. } => ErrorCode::TRANSACTION_COORDINATOR_FENCED.into(),
+    }
+}
+

@@ -1,0 +1,96 @@
+//! One partition on the core that owns it: checks, gives offsets, appends, reads.
+//! Never crosses cores, never knows a connection. All of it runs on the owning core; reads and waits are async,
+//! what decides is not.
+
+mod append;
+mod offsets;
+mod read;
+mod types;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use kring_storage::{Log, LogError};
+use kring_wire::{ErrorCode, Str};
+
+pub use append::Appended;
+pub use read::News;
+pub use types::{
+    Acks, EpochQuery, FetchEntry, Fetched, FetchedPart, ListedOffset, OffsetQuery, PartitionId, PartitionSize,
+    Produced, Refusal,
+};
+
+use crate::config::TopicConfig;
+
+/// A partition and its log.
+pub struct Partition {
+    id: PartitionId,
+    topic: Str,
+    leader_epoch: Cell<i32>,
+    config: RefCell<Arc<TopicConfig>>,
+    log: Log,
+}
+
+impl Partition {
+    pub fn new(id: PartitionId, topic: Str, leader_epoch: i32, config: Arc<TopicConfig>, log: Log) -> Rc<Self> {
+        let config = RefCell::new(config);
+        Rc::new(Self { id, topic, leader_epoch: Cell::new(leader_epoch), config, log })
+    }
+
+    pub fn id(&self) -> PartitionId {
+        self.id
+    }
+
+    /// `topic-index`, as Kafka writes it.
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.topic, self.id.index)
+    }
+
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub fn leader_epoch(&self) -> i32 {
+        self.leader_epoch.get()
+    }
+
+    pub fn config(&self) -> Arc<TopicConfig> {
+        self.config.borrow().clone()
+    }
+
+    /// Takes a new configuration; it holds from the next append on.
+    pub fn set_config(&self, config: Arc<TopicConfig>) {
+        self.log.set_config(Rc::new(log_config(&config)));
+        *self.config.borrow_mut() = config;
+    }
+
+    /// Takes a new term of this broker's leadership.
+    pub fn set_leader_epoch(&self, epoch: i32) {
+        assert!(epoch >= self.leader_epoch.get(), "leader epochs never fall");
+        self.leader_epoch.set(epoch);
+    }
+
+    /// Compares the epoch that a client believes in; -1 believes nothing (KIP-320).
+    fn check_epoch(&self, believed: i32) -> Result<(), Refusal> {
+        match believed {
+            -1 => Ok(()),
+            e if e < self.leader_epoch.get() => Err(ErrorCode::FENCED_LEADER_EPOCH.into()),
+            e if e > self.leader_epoch.get() => Err(ErrorCode::UNKNOWN_LEADER_EPOCH.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Kafka's code for what a log refuses: the one place that maps them.
+pub fn refusal_of(error: &LogError) -> Refusal {
+    match error {
+        LogError::OffsetOutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE.into(),
+        LogError::BatchTooLarge { .. } => ErrorCode::RECORD_LIST_TOO_LARGE.into(),
+        LogError::Io { .. } | LogError::Offline { .. } | LogError::Corrupt { .. } => {
+            ErrorCode::KAFKA_STORAGE_ERROR.into()
+        }
+        LogError::Foreign { .. } | LogError::Locked { .. } => ErrorCode::KAFKA_STORAGE_ERROR.into(),
+        LogError::Closed => ErrorCode::NOT_LEADER_OR_FOLLOWER.into(),
+    }
+}

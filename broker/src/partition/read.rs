@@ -1,0 +1,101 @@
+//! Reading: fence the reader's epoch, find out whether it diverged, take records up to the high watermark.
+
+use std::rc::Rc;
+
+use kring_storage::{LeaderEpoch, LogError, Offset, ReadPart, ReadRequest};
+use kring_wire::ErrorCode;
+
+use super::{FetchEntry, Fetched, FetchedPart, Partition, refusal_of};
+
+impl Partition {
+    /// Whether a reader at this place has something to be told at once: records, an error, a divergence.
+    pub fn has_news(&self, entry: &FetchEntry) -> News {
+        if self.check_epoch(entry.current_leader_epoch).is_err() || self.divergence(entry).is_some() {
+            return News::Urgent;
+        }
+        let offsets = self.log().offsets();
+        let (at, end) = (Offset(entry.fetch_offset), self.log().high_watermark());
+        if at < offsets.start() || at > offsets.end() {
+            return News::Urgent;
+        }
+        match self.log().bytes_between(at, end).min(u64::from(entry.max_bytes)) {
+            0 => News::Nothing,
+            bytes => News::Bytes(bytes),
+        }
+    }
+
+    /// Reads for one fetch; at least one whole batch when `min_one_batch`, else at most `max_bytes`.
+    pub async fn fetch(self: &Rc<Self>, entry: &FetchEntry, max_bytes: u32, min_one_batch: bool) -> Fetched {
+        if let Err(refusal) = self.check_epoch(entry.current_leader_epoch) {
+            return Fetched::refused(refusal.code);
+        }
+        if let Some(diverging) = self.divergence(entry) {
+            return Fetched { diverging: Some(diverging), ..self.answer(Vec::new()) };
+        }
+        match self.read(entry, max_bytes, min_one_batch).await {
+            Ok(parts) => self.answer(parts),
+            Err(error) => Fetched { error: refusal_of(&error).code, ..self.offsets_of_error(&error) },
+        }
+    }
+
+    async fn read(
+        &self,
+        entry: &FetchEntry,
+        max_bytes: u32,
+        min_one_batch: bool,
+    ) -> Result<Vec<FetchedPart>, LogError> {
+        let request = ReadRequest {
+            offset: Offset(entry.fetch_offset),
+            upto: self.log().high_watermark(),
+            max_bytes: max_bytes.min(entry.max_bytes) as usize,
+            min_one_batch,
+        };
+        let chunk = self.log().read(request).await?;
+        Ok(chunk.parts.into_iter().map(part).collect())
+    }
+
+    fn answer(&self, parts: Vec<FetchedPart>) -> Fetched {
+        Fetched {
+            error: ErrorCode::NONE,
+            high_watermark: self.log().high_watermark().0,
+            log_start_offset: self.log().offsets().start().0,
+            leader_epoch: self.leader_epoch(),
+            diverging: None,
+            parts,
+        }
+    }
+
+    /// Out of range still tells where the log starts; Kafka's clients reset by it.
+    fn offsets_of_error(&self, error: &LogError) -> Fetched {
+        match error {
+            LogError::OffsetOutOfRange { .. } => self.answer(Vec::new()),
+            _ => Fetched::refused(ErrorCode::NONE),
+        }
+    }
+
+    /// The reader's last epoch does not reach as far here as it believes (KIP-595).
+    fn divergence(&self, entry: &FetchEntry) -> Option<(i32, i64)> {
+        if entry.last_fetched_epoch < 0 {
+            return None;
+        }
+        let end = self.log().end_offset_for_epoch(LeaderEpoch(entry.last_fetched_epoch))?;
+        let diverges = end.epoch.0 < entry.last_fetched_epoch || end.end_offset.0 < entry.fetch_offset;
+        diverges.then_some((end.epoch.0, end.end_offset.0))
+    }
+}
+
+/// What a parked reader would find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    Nothing,
+    Bytes(u64),
+    /// Something that must not wait: an error, or a divergence.
+    Urgent,
+}
+
+fn part(part: ReadPart) -> FetchedPart {
+    match part {
+        ReadPart::Memory(bytes) => FetchedPart::Memory(bytes),
+        ReadPart::File(range) => FetchedPart::File(range),
+    }
+}

@@ -1,0 +1,131 @@
+//! What a partition is asked and what it answers, as values that may cross cores. Never holds what belongs to a core.
+
+use bytes::Bytes;
+use kring_runtime::disk::FileRange;
+use kring_wire::{ErrorCode, Str, Uuid};
+
+/// A refusal for one partition, as the client will see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: ErrorCode,
+    pub message: Option<Str>,
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, message: None }
+    }
+}
+
+/// A partition as the shards name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionId {
+    pub topic: Uuid,
+    pub index: i32,
+}
+
+/// When a produce request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acks {
+    /// At once, and without a response.
+    None,
+    /// When the leader has written.
+    Leader,
+    /// When the bytes are safe: on disk under the durable default.
+    All,
+}
+
+/// Where an accepted batch stands in its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Produced {
+    pub base_offset: i64,
+    /// The broker's time under `LogAppendTime`, else -1.
+    pub log_append_time_ms: i64,
+    pub log_start_offset: i64,
+}
+
+/// One partition of a fetch.
+#[derive(Debug, Clone, Copy)]
+pub struct FetchEntry {
+    pub fetch_offset: i64,
+    pub max_bytes: u32,
+    pub current_leader_epoch: i32,
+    pub last_fetched_epoch: i32,
+}
+
+/// What one partition answers to a fetch.
+#[derive(Debug)]
+pub struct Fetched {
+    pub error: ErrorCode,
+    pub high_watermark: i64,
+    pub log_start_offset: i64,
+    pub leader_epoch: i32,
+    /// Largest epoch that the log shares with the reader, and its end offset, when they diverge (KIP-595).
+    pub diverging: Option<(i32, i64)>,
+    pub parts: Vec<FetchedPart>,
+}
+
+impl Fetched {
+    /// An answer without records.
+    pub fn refused(error: ErrorCode) -> Self {
+        let parts = Vec::new();
+        Self { error, high_watermark: -1, log_start_offset: -1, leader_epoch: -1, diverging: None, parts }
+    }
+
+    /// Bytes of records in this answer.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(FetchedPart::len).sum()
+    }
+}
+
+/// Bytes that a response carries: from memory, or by sendfile.
+#[derive(Debug, Clone)]
+pub enum FetchedPart {
+    Memory(Bytes),
+    File(FileRange),
+}
+
+impl FetchedPart {
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File(range) => range.len,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Which offset is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OffsetQuery {
+    /// Milliseconds, or one of Kafka's negative marks.
+    pub timestamp: i64,
+    pub current_leader_epoch: i32,
+}
+
+/// -1 in a field stands for "none".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedOffset {
+    pub timestamp: i64,
+    pub offset: i64,
+    pub leader_epoch: i32,
+}
+
+/// Where an epoch ends, for a reader that wants to know whether it diverged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochQuery {
+    pub current_leader_epoch: i32,
+    pub leader_epoch: i32,
+}
+
+/// The size of one partition's files, and which log directory holds them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionSize {
+    pub id: PartitionId,
+    pub topic: Str,
+    pub log_dir: usize,
+    pub bytes: u64,
+}

@@ -1,0 +1,87 @@
+//! Fetch on the owning core: park until the request's shards have found enough together, then read.
+//! A parked fetch holds no buffer and no file; it is woken by its partitions' logs, by the gate or by its deadline.
+
+use std::rc::Rc;
+
+use futures_util::future::{Either, select, select_all};
+use kring_runtime::sleep_until;
+
+use super::{Answers, FetchTerms, Shard};
+use crate::partition::{FetchEntry, Fetched, News, Partition, PartitionId, Refusal};
+
+type Place = Result<(Rc<Partition>, FetchEntry), Refusal>;
+
+impl Shard {
+    pub(super) fn fetch(
+        &self,
+        terms: FetchTerms,
+        entries: Vec<(PartitionId, FetchEntry)>,
+    ) -> impl Future<Output = Answers<Fetched>> + use<> {
+        let places: Vec<Place> =
+            entries.into_iter().map(|(id, entry)| self.partition(id).map(|partition| (partition, entry))).collect();
+        async move {
+            park(&terms, &places).await;
+            read_all(&terms, places).await
+        }
+    }
+}
+
+/// Returns when the fetch is to be answered.
+async fn park(terms: &FetchTerms, places: &[Place]) {
+    let mut told_bytes = 0;
+    loop {
+        // Listen before looking, so that no change falls between the two.
+        let changes: Vec<_> = places.iter().flatten().map(|(p, _)| Box::pin(p.log().changed())).collect();
+        match look(places) {
+            None => terms.gate.open(),
+            Some(found_bytes) => {
+                terms.gate.found(found_bytes.saturating_sub(told_bytes));
+                told_bytes = told_bytes.max(found_bytes);
+            }
+        }
+        if terms.gate.is_open() {
+            return;
+        }
+        let ended = select(Box::pin(terms.gate.opened()), Box::pin(sleep_until(terms.deadline)));
+        match select(ended, select_all(changes)).await {
+            Either::Left(_) => return,
+            Either::Right(_) => {}
+        }
+    }
+}
+
+/// Bytes that a read would find now, or `None` when something must be told at once.
+fn look(places: &[Place]) -> Option<u64> {
+    let mut bytes = 0;
+    for place in places {
+        let Ok((partition, entry)) = place else { return None };
+        match partition.has_news(entry) {
+            News::Urgent => return None,
+            News::Nothing => {}
+            News::Bytes(more) => bytes += more,
+        }
+    }
+    Some(bytes)
+}
+
+/// Reads in order within the request's limit; the first partition with records gives at least one batch.
+async fn read_all(terms: &FetchTerms, places: Vec<Place>) -> Answers<Fetched> {
+    let mut left_bytes = u64::from(terms.max_bytes);
+    let mut nothing_yet = true;
+    let mut answers = Vec::with_capacity(places.len());
+    for place in places {
+        let answer = match place {
+            Ok((partition, entry)) => Ok(partition.fetch(&entry, clamp(left_bytes), nothing_yet).await),
+            Err(refusal) => Err(refusal),
+        };
+        let bytes = answer.as_ref().map_or(0, Fetched::bytes);
+        nothing_yet &= bytes == 0;
+        left_bytes = left_bytes.saturating_sub(bytes);
+        answers.push(answer);
+    }
+    answers
+}
+
+fn clamp(bytes: u64) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,164 @@
+//! Bringing this core's partitions in line with a new image: new ones are opened, removed ones deleted, changed
+//! configurations handed on. Images come one at a time. Never decides what the metadata should be.
+
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::iter;
+use kring_storage::{Log, LogDir, LogError, LogName};
+use kring_wire::Uuid;
+
+use super::Shard;
+use crate::config::TopicConfig;
+use crate::metadata::{ConfigResource, Image, Topic};
+use crate::partition::{Partition, PartitionId, log_config};
+
+/// Logs that one shard opens at the same time, at start-up above all.
+const OPEN_AT_ONCE: usize = 32;
+
+/// A partition that this shard should own and does not yet.
+struct Missing {
+    id: PartitionId,
+    topic: Arc<Topic>,
+    config: Arc<TopicConfig>,
+}
+
+impl Shard {
+    /// Follows `image`; afterwards this shard answers by it.
+    pub(super) async fn follow(self: Rc<Self>, image: Arc<Image>) {
+        let old = self.image();
+        self.follow_configs(&old, &image);
+        let gone = self.gone(&old, &image);
+        let missing = self.missing(&old, &image);
+        iter(missing).for_each_concurrent(OPEN_AT_ONCE, |missing| self.clone().open(missing)).await;
+        *self.image.borrow_mut() = image;
+        for partition in gone {
+            self.remove(&partition).await;
+        }
+    }
+
+    /// The configuration of a topic as it holds now.
+    pub fn topic_config(&self, topic: Uuid) -> Arc<TopicConfig> {
+        let known = self.topic_configs.borrow().get(&topic).cloned();
+        known.unwrap_or_else(|| Arc::new(self.config().topic_defaults.clone()))
+    }
+
+    fn follow_configs(&self, old: &Image, new: &Image) {
+        let node = ConfigResource::broker(self.config().node.id);
+        let layer = |image: &Image, resource| image.configs(&resource).cloned().unwrap_or_default();
+        let layers = |image: &Image| (layer(image, ConfigResource::cluster()), layer(image, node.clone()));
+        let (was, is) = (layers(old), layers(new));
+        let broker_changed = was != is;
+        if broker_changed {
+            let config = self.config().with_dynamic(&is.0, &is.1);
+            *self.config.borrow_mut() = Arc::new(config);
+        }
+        for topic in new.topics() {
+            let own = new.topic_configs(&topic.name);
+            let is_known = self.topic_configs.borrow().contains_key(&topic.id);
+            if broker_changed || !is_known || own != old.topic_configs(&topic.name) {
+                let config = Arc::new(self.config().topic(&own));
+                self.topic_configs.borrow_mut().insert(topic.id, config.clone());
+                self.hand_on(topic, &config);
+            }
+        }
+    }
+
+    fn hand_on(&self, topic: &Topic, config: &Arc<TopicConfig>) {
+        for (index, _) in topic.numbered() {
+            if let Ok(partition) = self.partition(PartitionId { topic: topic.id, index }) {
+                partition.set_config(config.clone());
+            }
+        }
+    }
+
+    /// Partitions of this core whose topic is no more.
+    fn gone(&self, old: &Image, new: &Image) -> Vec<Rc<Partition>> {
+        let topics = old.topics().filter(|topic| new.topic_by_id(topic.id).is_none());
+        let removed: HashSet<Uuid> = topics.map(|topic| topic.id).collect();
+        if removed.is_empty() {
+            return Vec::new();
+        }
+        self.topic_configs.borrow_mut().retain(|topic, _| !removed.contains(topic));
+        self.all_partitions().into_iter().filter(|partition| removed.contains(&partition.id().topic)).collect()
+    }
+
+    fn missing(&self, old: &Image, new: &Image) -> Vec<Missing> {
+        let is_unchanged =
+            |topic: &Arc<Topic>| old.topic_by_id(topic.id).is_some_and(|known| Arc::ptr_eq(known, topic));
+        let mut missing = Vec::new();
+        for topic in new.topics().filter(|topic| !is_unchanged(topic)) {
+            for (index, state) in topic.numbered() {
+                let id = PartitionId { topic: topic.id, index };
+                match self.partition(id) {
+                    Ok(known) => known.set_leader_epoch(state.leader_epoch),
+                    Err(_) if self.mesh.owned_here(id) => {
+                        missing.push(Missing { id, topic: topic.clone(), config: self.topic_config(topic.id) });
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        missing
+    }
+
+    async fn open(self: Rc<Self>, missing: Missing) {
+        let name = LogName::new(missing.topic.name.as_str(), missing.id.index);
+        let dir = self.directory_for(&name);
+        match self.open_log(&dir, name, &missing).await {
+            Ok(log) => self.adopt(missing, log),
+            Err(error) => {
+                let partition = format!("{}-{}", missing.topic.name, missing.id.index);
+                tracing::error!(partition, %error, "this partition stays offline");
+            }
+        }
+    }
+
+    async fn open_log(&self, dir: &LogDir, name: LogName, missing: &Missing) -> Result<Log, LogError> {
+        let config = Rc::new(log_config(&missing.config, &self.config().producers));
+        let topic_id = missing.id.topic.to_string();
+        let (log, report) = Log::open(&self.storage, dir, name, config, Some(&topic_id)).await?;
+        if report.is_worth_a_line() {
+            tracing::info!(partition = %log.name(), %report, "log recovered");
+        }
+        Ok(log)
+    }
+
+    fn adopt(&self, missing: Missing, log: Log) {
+        let epoch = missing.topic.partition(missing.id.index).map_or(0, |state| state.leader_epoch);
+        let partition = Partition::new(missing.id, missing.topic.name.clone(), epoch, missing.config, log);
+        self.partitions.borrow_mut().insert(missing.id, partition.clone());
+        self.groups.adopt(&missing.topic.name, partition);
+    }
+
+    /// Where a partition lives, or for a new one the directory with the fewest partitions of this core.
+    fn directory_for(&self, name: &LogName) -> LogDir {
+        if let Some(place) = self.located.get(name) {
+            return self.log_dirs[*place].clone();
+        }
+        let mut counts: BTreeMap<usize, usize> = (0..self.log_dirs.len()).map(|place| (place, 0)).collect();
+        for partition in self.all_partitions() {
+            if let Some(count) = counts.get_mut(&self.place_of(&partition)) {
+                *count += 1;
+            }
+        }
+        let place = counts.into_iter().min_by_key(|(place, count)| (*count, *place)).map_or(0, |(place, _)| place);
+        self.log_dirs[place].clone()
+    }
+
+    /// Index of the log directory that holds a partition.
+    pub(super) fn place_of(&self, partition: &Partition) -> usize {
+        let path = partition.log().dir().path();
+        self.log_dirs.iter().position(|dir| dir.path() == path).expect("a log lives in one of the directories")
+    }
+
+    async fn remove(&self, partition: &Rc<Partition>) {
+        self.partitions.borrow_mut().remove(&partition.id());
+        self.groups.drop_partition(partition);
+        if let Err(error) = partition.log().delete().await {
+            tracing::error!(partition = partition.name(), %error, "the files of a deleted partition remain");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! One core and what it owns: partitions, coordinators, and on the first core the controller.
+//! Commands come in through one inbox; each is started at once, in order, and answered when it is done.
+//! Never decodes a request, never touches another core's state.
+
+mod command;
+mod controller;
+mod fetch;
+mod follow;
+mod gate;
+mod groups;
+mod mesh;
+mod producer_ids;
+mod serve;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use kring_runtime::{Queue, spawn};
+use kring_storage::{LogDir, ShardStorage};
+use kring_wire::{ErrorCode, Uuid};
+
+pub use command::{Answers, Command, FetchTerms, ReplyTo};
+pub use controller::start_controller;
+pub use gate::FetchGate;
+pub use mesh::{CONTROLLER_SHARD, Inbox, Mesh};
+
+use crate::config::{BrokerConfig, TopicConfig};
+use crate::metadata::Image;
+use crate::partition::{Partition, PartitionId, Refusal};
+use controller::ControllerHandle;
+use groups::Groups;
+use producer_ids::ProducerIds;
+
+/// Everything that one core owns.
+pub struct Shard {
+    pub mesh: Mesh,
+    pub config: Arc<BrokerConfig>,
+    storage: ShardStorage,
+    log_dirs: Vec<LogDir>,
+    image: RefCell<Arc<Image>>,
+    partitions: RefCell<HashMap<PartitionId, Rc<Partition>>>,
+    topic_configs: RefCell<HashMap<Uuid, Arc<TopicConfig>>>,
+    producer_ids: ProducerIds,
+    groups: Groups,
+    controller: RefCell<Option<ControllerHandle>>,
+}
+
+/// What a shard is made of.
+pub struct ShardParts {
+    pub mesh: Mesh,
+    pub config: Arc<BrokerConfig>,
+    pub storage: ShardStorage,
+    pub log_dirs: Vec<LogDir>,
+}
+
+impl Shard {
+    pub fn new(parts: ShardParts) -> Rc<Self> {
+        Rc::new(Self {
+            groups: Groups::new(&parts.config),
+            mesh: parts.mesh,
+            config: parts.config,
+            storage: parts.storage,
+            log_dirs: parts.log_dirs,
+            image: RefCell::new(Arc::new(Image::empty())),
+            partitions: RefCell::default(),
+            topic_configs: RefCell::default(),
+            producer_ids: ProducerIds::default(),
+            controller: RefCell::new(None),
+        })
+    }
+
+    /// The metadata as this core sees it.
+    pub fn image(&self) -> Arc<Image> {
+        self.image.borrow().clone()
+    }
+
+    /// Takes commands until the mesh is closed.
+    pub async fn run(self: Rc<Self>, inbox: Inbox) {
+        while let Ok(command) = inbox.recv().await {
+            self.execute(command);
+        }
+    }
+
+    /// Starts a command. What must happen in order happens before this returns.
+    pub fn execute(self: &Rc<Self>, command: Command) {
+        match command {
+            Command::Produce { acks, entries, reply_to } => answer(reply_to, self.produce(acks, entries)),
+            Command::Fetch { terms, entries, reply_to } => answer(reply_to, self.fetch(terms, entries)),
+            Command::ListOffsets { entries, reply_to } => answer(reply_to, self.list_offsets(entries)),
+            Command::EpochEnds { entries, reply_to } => give(reply_to, self.epoch_ends(entries)),
+            Command::DeleteRecords { entries, reply_to } => answer(reply_to, self.delete_records(entries)),
+            Command::Sizes { reply_to } => give(reply_to, self.sizes()),
+            Command::Group { partition, request, reply_to } => self.group(partition, request, reply_to),
+            Command::Controller { request, reply_to } => self.control(request, reply_to),
+            Command::Publish { image, reply_to } => answer(reply_to, self.clone().follow(image)),
+            Command::Close { reply_to } => answer(reply_to, self.clone().close()),
+        }
+    }
+
+    /// A partition of this core.
+    pub fn partition(&self, id: PartitionId) -> Result<Rc<Partition>, Refusal> {
+        let found = self.partitions.borrow().get(&id).cloned();
+        found.ok_or_else(|| ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into())
+    }
+
+    /// All partitions of this core.
+    fn all_partitions(&self) -> Vec<Rc<Partition>> {
+        self.partitions.borrow().values().cloned().collect()
+    }
+}
+
+/// Answers when the future is done. A reply that nobody waits for any more is no fault: its connection is gone.
+fn answer<T: Send + 'static>(reply_to: ReplyTo<T>, work: impl Future<Output = T> + 'static) {
+    spawn(Queue::Net, async move { give(reply_to, work.await) }).detach();
+}
+
+fn give<T>(reply_to: ReplyTo<T>, value: T) {
+    if reply_to.send(value).is_err() {
+        tracing::trace!("nobody waits for a reply any more");
+    }
+}

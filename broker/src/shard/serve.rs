@@ -1,0 +1,82 @@
+//! Commands on this core's partitions, apart from fetch. Appends happen at once and in order; waiting comes after.
+
+use std::rc::Rc;
+
+use futures_util::future::join_all;
+use kring_wire::record::ValidatedBatch;
+
+use super::{Answers, Shard};
+use crate::partition::{
+    Acks, Appended, EpochQuery, ListedOffset, OffsetQuery, Partition, PartitionId, PartitionSize, Produced, Refusal,
+};
+
+impl Shard {
+    /// Appends every batch before it returns; the future resolves when they may be acknowledged.
+    pub(super) fn produce(
+        &self,
+        acks: Acks,
+        entries: Vec<(PartitionId, ValidatedBatch)>,
+    ) -> impl Future<Output = Answers<Produced>> + use<> {
+        let appended: Vec<_> = entries.into_iter().map(|(id, batch)| self.append(id, batch)).collect();
+        async move {
+            let mut answers = Vec::with_capacity(appended.len());
+            for outcome in appended {
+                answers.push(acknowledge(acks, outcome).await);
+            }
+            answers
+        }
+    }
+
+    fn append(&self, id: PartitionId, batch: ValidatedBatch) -> Result<(Rc<Partition>, Appended), Refusal> {
+        let partition = self.partition(id)?;
+        let appended = partition.append(batch)?;
+        Ok((partition, appended))
+    }
+
+    pub(super) fn list_offsets(
+        &self,
+        entries: Vec<(PartitionId, OffsetQuery)>,
+    ) -> impl Future<Output = Answers<ListedOffset>> + use<> {
+        let found: Vec<_> = entries.into_iter().map(|(id, query)| (self.partition(id), query)).collect();
+        join_all(found.into_iter().map(|(partition, query)| async move { partition?.list_offset(query).await }))
+    }
+
+    pub(super) fn epoch_ends(&self, entries: Vec<(PartitionId, EpochQuery)>) -> Answers<(i32, i64)> {
+        entries.into_iter().map(|(id, query)| self.partition(id)?.epoch_end(query)).collect()
+    }
+
+    pub(super) fn delete_records(
+        &self,
+        entries: Vec<(PartitionId, i64)>,
+    ) -> impl Future<Output = Answers<i64>> + use<> {
+        let found: Vec<_> = entries.into_iter().map(|(id, before)| (self.partition(id), before)).collect();
+        join_all(found.into_iter().map(|(partition, before)| async move { partition?.delete_records(before).await }))
+    }
+
+    pub(super) fn sizes(&self) -> Vec<PartitionSize> {
+        let size = |p: Rc<Partition>| PartitionSize { id: p.id(), bytes: p.log().size_bytes() };
+        self.all_partitions().into_iter().map(size).collect()
+    }
+
+    /// Closes every log of this core, so that the next start needs no scan.
+    pub(super) async fn close(self: Rc<Self>) {
+        self.groups.unload();
+        let partitions = self.all_partitions();
+        let closed = join_all(partitions.iter().map(|partition| partition.log().close())).await;
+        for (partition, result) in partitions.iter().zip(closed) {
+            if let Err(error) = result {
+                tracing::error!(partition = partition.name(), %error, "the log was not closed cleanly");
+            }
+        }
+        self.close_controller().await;
+    }
+}
+
+async fn acknowledge(
+    acks: Acks,
+    outcome: Result<(Rc<Partition>, Appended), Refusal>,
+) -> Result<Produced, Refusal> {
+    let (partition, appended) = outcome?;
+    partition.acknowledged(acks, appended.end).await?;
+    Ok(appended.produced)
+}
