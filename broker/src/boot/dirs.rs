@@ -1,0 +1,112 @@
+//! The log directories of this broker: opened, locked, and declared as this cluster's and node's.
+//! Never opens a log. Runs on the first shard.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use kring_runtime::{blocking, fill_random, fs};
+use kring_storage::{LogDir, LogName, MetaProperties, OpenedLogDir};
+use kring_wire::Uuid;
+
+use super::BootError;
+use crate::config::BrokerConfig;
+
+/// All log directories, and where each partition was found.
+pub(super) struct Dirs {
+    pub dirs: Vec<LogDir>,
+    pub ids: Vec<Uuid>,
+    pub located: HashMap<LogName, usize>,
+    pub cluster_id: String,
+    /// The broker epoch of the last clean stop, when all directories had one.
+    pub was_clean: bool,
+}
+
+/// Opens every directory of `log.dirs`; makes what is missing.
+pub(super) async fn open(config: &BrokerConfig) -> Result<Dirs, BootError> {
+    let mut opened = Vec::with_capacity(config.dirs.logs.len());
+    for path in &config.dirs.logs {
+        opened.push(LogDir::open(path).await?);
+    }
+    let cluster_id = cluster_id(&opened)?;
+    let mut dirs = Dirs {
+        was_clean: opened.iter().all(|dir| dir.clean_shutdown.is_some()),
+        dirs: Vec::with_capacity(opened.len()),
+        ids: Vec::with_capacity(opened.len()),
+        located: HashMap::new(),
+        cluster_id,
+    };
+    for (place, dir) in opened.into_iter().enumerate() {
+        let id = declare(&dir, &dirs.cluster_id, config.node.id).await?;
+        remove_later(&dir);
+        dirs.located.extend(dir.partitions.into_iter().map(|name| (name, place)));
+        dirs.ids.push(id);
+        dirs.dirs.push(dir.dir);
+    }
+    Ok(dirs)
+}
+
+/// The id that all directories agree on, or a new one.
+fn cluster_id(opened: &[OpenedLogDir]) -> Result<String, BootError> {
+    let mut known = opened.iter().filter_map(|dir| Some((dir.meta.as_ref()?, dir.dir.path())));
+    let Some((first, path)) = known.next() else { return Ok(random_id().to_string()) };
+    match known.find(|(meta, _)| meta.cluster_id != first.cluster_id) {
+        None => Ok(first.cluster_id.clone()),
+        Some((other, elsewhere)) => Err(BootError::OtherNode(format!(
+            "{} belongs to cluster {} and {} to cluster {}: log.dirs must hold directories of one cluster",
+            path.display(),
+            first.cluster_id,
+            elsewhere.display(),
+            other.cluster_id
+        ))),
+    }
+}
+
+/// The directory's own id; a new directory gets one.
+async fn declare(dir: &OpenedLogDir, cluster_id: &str, node_id: i32) -> Result<Uuid, BootError> {
+    let Some(meta) = &dir.meta else {
+        let id = random_id();
+        let meta =
+            MetaProperties { cluster_id: cluster_id.to_string(), node_id, directory_id: id.to_string() };
+        dir.dir.write_meta(&meta).await?;
+        return Ok(id);
+    };
+    if meta.node_id != node_id {
+        return Err(other_node(dir.dir.path(), meta.node_id, node_id));
+    }
+    Ok(meta.directory_id.parse().unwrap_or_else(|_| random_id()))
+}
+
+fn other_node(path: &Path, found: i32, wanted: i32) -> BootError {
+    BootError::OtherNode(format!(
+        "{} belongs to node {found}, and this broker is node {wanted}: set node.id={found}, or choose another --data-dir",
+        path.display()
+    ))
+}
+
+/// An id that Kafka would accept: random, and not beginning with a dash, which command lines misread.
+pub(super) fn random_id() -> Uuid {
+    loop {
+        let mut bytes = [0; 16];
+        fill_random(&mut bytes);
+        if let Some(id) = Uuid::from_random(bytes).filter(|id| !id.to_string().starts_with('-')) {
+            return id;
+        }
+    }
+}
+
+/// Directories of partitions that were deleted before the last stop.
+fn remove_later(dir: &OpenedLogDir) {
+    for path in dir.deleted.clone() {
+        kring_runtime::spawn(kring_runtime::Queue::Background, async move {
+            if let Err(error) = fs::remove_dir_all(&path).await {
+                tracing::warn!(path = %path.display(), %error, "the directory of a deleted partition remains");
+            }
+        })
+        .detach();
+    }
+}
+
+/// The name of this machine, for listeners on every interface.
+pub(super) async fn host_name() -> String {
+    blocking(kring_runtime::process::host_name).await
+}

@@ -1,0 +1,47 @@
+//! From a configuration to running shards, and back down. Serves no request itself.
+//! `start` runs on the main thread; everything else on the shards, the common parts on the first.
+
+mod banner;
+mod dirs;
+mod error;
+mod listen;
+mod node;
+mod stages;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kring_runtime::{RuntimeConfig, ShardId};
+
+pub use error::BootError;
+
+use crate::config::BrokerConfig;
+use stages::Stages;
+
+/// What a start needs to know.
+pub struct Plan {
+    pub config: BrokerConfig,
+    /// The bound addresses are written here once connections are accepted.
+    pub ready_file: Option<PathBuf>,
+    /// Whether to print the lines that greet a person.
+    pub greet: bool,
+}
+
+/// Runs a broker until it is told to stop, and closes it cleanly.
+pub fn start(plan: Plan) -> Result<(), BootError> {
+    let runtime = RuntimeConfig { shards: plan.config.node.shards, ..RuntimeConfig::default() };
+    kring_runtime::preflight(runtime.shard_count())?;
+    let stages = Stages::new(plan, runtime.shard_count());
+    let results = kring_runtime::run(&runtime, move |shard| run_shard(stages.clone(), shard))?;
+    results.into_iter().collect()
+}
+
+/// One shard's life. Also what a simulation runs.
+pub async fn run_shard(stages: Arc<Stages>, shard: ShardId) -> Result<(), BootError> {
+    node::run(stages, shard).await
+}
+
+/// The stages of a broker with this plan, for a backend that is not the real one.
+pub fn stages(plan: Plan, shards: usize) -> Arc<Stages> {
+    Stages::new(plan, shards)
+}

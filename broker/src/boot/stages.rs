@@ -1,0 +1,133 @@
+//! How the shards of one broker wait for each other while it starts and stops. Holds no state of a shard.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use kring_runtime::channel::Event;
+
+use super::Plan;
+use super::dirs::Dirs;
+use super::listen::Bound;
+use crate::metadata::Image;
+use crate::shard::{Inbox, Mesh};
+
+/// A point that all shards must reach before any goes on.
+pub(super) struct Barrier {
+    shards: usize,
+    arrived: AtomicUsize,
+    event: Event,
+}
+
+impl Barrier {
+    fn new(shards: usize) -> Self {
+        Self { shards, arrived: AtomicUsize::new(0), event: Event::new() }
+    }
+
+    pub(super) async fn pass(&self) {
+        self.arrived.fetch_add(1, Ordering::AcqRel);
+        self.event.notify_all();
+        self.reached().await;
+    }
+
+    /// Waits for the others without being one of them.
+    pub(super) async fn reached(&self) {
+        loop {
+            let listener = self.event.listen();
+            if self.arrived.load(Ordering::Acquire) >= self.shards {
+                return;
+            }
+            listener.await;
+        }
+    }
+}
+
+/// A value that one shard sets and all wait for.
+pub(super) struct Announcement<T> {
+    value: OnceLock<T>,
+    event: Event,
+}
+
+impl<T: Clone> Announcement<T> {
+    fn new() -> Self {
+        Self { value: OnceLock::new(), event: Event::new() }
+    }
+
+    pub(super) fn make(&self, value: T) {
+        assert!(self.value.set(value).is_ok(), "announced once");
+        self.event.notify_all();
+    }
+
+    pub(super) async fn hear(&self) -> T {
+        loop {
+            let listener = self.event.listen();
+            if let Some(value) = self.value.get() {
+                return value.clone();
+            }
+            listener.await;
+        }
+    }
+}
+
+/// What the first shard found before the others may begin.
+#[derive(Clone)]
+pub(super) struct Found {
+    pub dirs: Arc<Dirs>,
+    pub image: Arc<Image>,
+    pub bound: Arc<Vec<Bound>>,
+}
+
+/// Shared by the shards of one broker.
+pub struct Stages {
+    pub(super) plan: Plan,
+    pub(super) mesh: Mesh,
+    inboxes: Mutex<Vec<Option<Inbox>>>,
+    /// `None` when the start failed.
+    pub(super) found: Announcement<Option<Found>>,
+    /// Every shard takes commands.
+    pub(super) taking_commands: Barrier,
+    /// Every shard accepts connections.
+    pub(super) accepting: Barrier,
+    /// Whether the start went well.
+    pub(super) started: Announcement<bool>,
+    /// The broker is to stop.
+    pub(super) stopping: Announcement<()>,
+    /// Every shard has closed its logs.
+    pub(super) closed: Barrier,
+    /// The log directories are marked; shards may end.
+    pub(super) finished: Announcement<()>,
+    failed: AtomicBool,
+}
+
+impl Stages {
+    pub(super) fn new(plan: Plan, shards: usize) -> Arc<Self> {
+        let (mesh, inboxes) = Mesh::new(shards);
+        Arc::new(Self {
+            plan,
+            mesh,
+            inboxes: Mutex::new(inboxes.into_iter().map(Some).collect()),
+            found: Announcement::new(),
+            taking_commands: Barrier::new(shards),
+            accepting: Barrier::new(shards),
+            started: Announcement::new(),
+            stopping: Announcement::new(),
+            closed: Barrier::new(shards),
+            finished: Announcement::new(),
+            failed: AtomicBool::new(false),
+        })
+    }
+
+    /// This shard's inbox, once.
+    pub(super) fn take_inbox(&self, shard: usize) -> Inbox {
+        let mut inboxes = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        inboxes[shard].take().expect("each shard takes its inbox once")
+    }
+
+    /// Notes that a shard could not do its part; the others learn of it at the next stage.
+    pub(super) fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+}
