@@ -1,0 +1,182 @@
+//! One shard's life: wait for what the first shard found, take commands, accept connections, stop in order.
+//! The first shard does the common parts in between.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kring_runtime::{Monotonic, Queue, ShardId, Task, now, signal, spawn};
+use kring_storage::{ShardConfig, ShardStorage};
+
+use super::listen::{self, Sockets};
+use super::stages::{Found, Stages};
+use super::{BootError, banner, dirs};
+use crate::api::ApiState;
+use crate::net::{Limits, Server};
+use crate::shard::{self, CONTROLLER_SHARD, Identity, MetadataLog, Shard, ShardParts};
+
+pub(super) async fn run(stages: Arc<Stages>, id: ShardId) -> Result<(), BootError> {
+    let begun = now();
+    if id.index() == CONTROLLER_SHARD {
+        return first(&stages, begun).await;
+    }
+    let Some(found) = stages.found.hear().await else { return Err(BootError::Elsewhere) };
+    let shard = make_shard(&stages, id, &found);
+    let commands = take_commands(&stages, id, &shard);
+    stages.taking_commands.pass().await;
+    let sockets = listen::bind_same(&found.bound).inspect_err(|_| stages.fail());
+    serve_until_stopped(&stages, &shard, sockets?).await;
+    stages.finished.hear().await;
+    drop(commands);
+    Ok(())
+}
+
+/// The first shard's life.
+async fn first(stages: &Arc<Stages>, begun: Monotonic) -> Result<(), BootError> {
+    let (found, log, sockets) = match find(stages).await {
+        Ok(found) => found,
+        Err(error) => {
+            stages.found.make(None);
+            return Err(error);
+        }
+    };
+    stages.found.make(Some(found.clone()));
+    let id = ShardId(CONTROLLER_SHARD as u16);
+    let shard = make_shard(stages, id, &found);
+    let commands = take_commands(stages, id, &shard);
+    stages.taking_commands.pass().await;
+    let identity = identity(stages, &found);
+    let controller = shard::start_controller(&shard, log, identity).await.map_err(BootError::Metadata)?;
+    let checkpoints = keep_checkpoints(stages, &found);
+    let ready = spawn(Queue::Net, announce(stages.clone(), found.clone(), begun));
+    let stop = spawn(Queue::Net, wait_for_stop(stages.clone()));
+    serve_until_stopped(stages, &shard, sockets).await;
+    stages.closed.reached().await;
+    drop((checkpoints, ready, stop));
+    controller.close().await;
+    let result = mark_clean(&found, &shard).await;
+    stages.finished.make(());
+    drop(commands);
+    result
+}
+
+/// What must be known before any shard can begin: directories, metadata, addresses.
+async fn find(stages: &Stages) -> Result<(Found, MetadataLog, Sockets), BootError> {
+    let config = &stages.plan.config;
+    let dirs = Arc::new(dirs::open(config).await?);
+    let (bound, sockets) = listen::bind_first(config).await?;
+    let storage = storage(stages);
+    let (log, image) = MetadataLog::open(&storage, &dirs.dirs[0]).await.map_err(BootError::Metadata)?;
+    Ok((Found { dirs, image: Arc::new(image), bound: Arc::new(bound) }, log, sockets))
+}
+
+fn storage(stages: &Stages) -> ShardStorage {
+    let shards = stages.mesh.shards();
+    let cache = usize::try_from(stages.plan.config.logs.cache_bytes).unwrap_or(usize::MAX);
+    let files = kring_runtime::process::open_file_limit().unwrap_or(1024) / 2;
+    ShardStorage::new(ShardConfig {
+        tail_cache_bytes: cache / shards,
+        open_files: (usize::try_from(files).unwrap_or(usize::MAX) / shards).max(16),
+        ..ShardConfig::default()
+    })
+}
+
+fn make_shard(stages: &Stages, id: ShardId, found: &Found) -> Rc<Shard> {
+    tracing::debug!(shard = id.index(), "shard starts");
+    Shard::new(ShardParts {
+        mesh: stages.mesh.clone(),
+        config: Arc::new(stages.plan.config.clone()),
+        storage: storage(stages),
+        log_dirs: found.dirs.dirs.clone(),
+        located: found.dirs.located.clone(),
+        cluster_id: found.dirs.cluster_id.as_str().into(),
+    })
+}
+
+fn take_commands(stages: &Stages, id: ShardId, shard: &Rc<Shard>) -> Task<()> {
+    let inbox = stages.take_inbox(id.index());
+    spawn(Queue::Net, shard.clone().run(inbox))
+}
+
+fn identity(stages: &Stages, found: &Found) -> Identity {
+    let endpoints = found.bound.iter().filter_map(|bound| {
+        let at = bound.advertised.as_ref()?;
+        Some((bound.name.as_str().into(), at.host.as_str().into(), at.port, bound.protocol))
+    });
+    Identity {
+        node_id: stages.plan.config.node.id,
+        rack: stages.plan.config.node.rack.as_deref().map(Into::into),
+        incarnation: dirs::random_id(),
+        log_dirs: found.dirs.ids.clone(),
+        endpoints: endpoints.collect(),
+    }
+}
+
+/// Accepts connections until the broker stops; then closes what this shard owns.
+async fn serve_until_stopped(stages: &Stages, shard: &Rc<Shard>, sockets: Sockets) {
+    let limits = limits(shard, stages.mesh.shards());
+    let server = Server::new(ApiState::new(shard.clone()), limits);
+    let listening: Vec<_> = sockets.into_iter().map(|(name, socket)| server.listen(name, socket)).collect();
+    let sweeping = server.sweep();
+    stages.accepting.pass().await;
+    stages.stopping.hear().await;
+    drop((listening, sweeping));
+    server.close();
+    shard.close().await;
+    stages.closed.pass().await;
+}
+
+fn limits(shard: &Shard, shards: usize) -> Limits {
+    let config = shard.config();
+    Limits {
+        max_connections: (config.sockets.max_connections as usize).div_ceil(shards),
+        idle: config.sockets.idle_ms.map(|ms| Duration::from_millis(ms.unsigned_abs())),
+    }
+}
+
+/// Tells the operator, once every shard accepts.
+async fn announce(stages: Arc<Stages>, found: Found, begun: Monotonic) {
+    stages.accepting.reached().await;
+    if let Some(path) = &stages.plan.ready_file
+        && let Err(error) = banner::write_ready_file(path, &found.bound).await
+    {
+        tracing::error!(%error, "nobody learns the addresses");
+        stages.fail();
+        stages.stopping.make(());
+        return;
+    }
+    if stages.plan.greet {
+        banner::greet(&stages.plan, &found.bound, stages.mesh.shards(), begun.elapsed().as_millis() as u64);
+    }
+}
+
+async fn wait_for_stop(stages: Arc<Stages>) {
+    signal::shutdown().await;
+    stages.stopping.make(());
+}
+
+/// Writes the checkpoint files at intervals, so that a recovery has little to look at.
+fn keep_checkpoints(stages: &Stages, found: &Found) -> Task<()> {
+    let every = Duration::from_millis(stages.plan.config.logs.recovery_checkpoint_ms.unsigned_abs().max(1));
+    let dirs = found.dirs.clone();
+    spawn(Queue::Background, async move {
+        let mut interval = kring_runtime::Interval::new(every);
+        loop {
+            interval.tick().await;
+            for dir in &dirs.dirs {
+                if let Err(error) = dir.write_checkpoints().await {
+                    tracing::error!(%error, "checkpoints are not written");
+                }
+            }
+        }
+    })
+}
+
+async fn mark_clean(found: &Found, shard: &Shard) -> Result<(), BootError> {
+    for dir in &found.dirs.dirs {
+        if !dir.mark_clean(shard.broker_epoch()).await? {
+            tracing::warn!(path = %dir.path().display(), "the next start will check this directory");
+        }
+    }
+    Ok(())
+}
