@@ -11,14 +11,14 @@ use kring_wire::messages::produce_request::{PartitionProduceData, ProduceRequest
 use kring_wire::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
-use kring_wire::record::{RecordError, Rules, ValidatedBatch, verify_crcs};
+use kring_wire::record::{Codec, Compression, CrcSet, RecordError, Rules, TimestampType, ValidatedBatch, verify_crcs};
 use kring_wire::{ErrorCode, Str, Uuid};
 
 use super::fan_out::{Asked, Split};
 use super::request::{PeerFault, Request};
 use super::response::{Head, Response, reply};
 use super::{Client, Pending};
-use crate::config::TopicConfig;
+use crate::config::{self, BrokerCompression, TopicConfig};
 use crate::partition::{Acks, PartitionId, Produced, Refusal};
 use crate::shard::Command;
 
@@ -125,7 +125,7 @@ struct Planner<'a> {
     client: &'a Client,
     version: i16,
     body: &'a ProduceRequest,
-    crcs: kring_wire::record::CrcSet,
+    crcs: CrcSet,
     next_crc: usize,
     now_ms: i64,
     entries: Vec<(PartitionId, ValidatedBatch)>,
@@ -214,15 +214,29 @@ fn bytes_of(data: &PartitionProduceData) -> Option<&Bytes> {
 fn rules(produce_version: i16, config: &TopicConfig) -> Rules {
     Rules {
         produce_version,
-        compacted: config.compacts(),
-        timestamp_type: config.message_timestamp_type,
-        timestamp_before_max_ms: config.message_timestamp_before_max_ms,
-        timestamp_after_max_ms: config.message_timestamp_after_max_ms,
-        max_message_bytes: config.max_message_bytes,
-        segment_bytes: config.segment_bytes,
-        compression: config.compression,
+        compacted: config.is_compacted,
+        timestamp_type: match config.timestamp_type {
+            config::TimestampType::CreateTime => TimestampType::CreateTime,
+            config::TimestampType::LogAppendTime => TimestampType::LogAppendTime,
+        },
+        timestamp_before_max_ms: config.timestamp_before_max_ms,
+        timestamp_after_max_ms: config.timestamp_after_max_ms,
+        max_message_bytes: u64::from(config.max_message_bytes),
+        segment_bytes: u64::from(config.segment_bytes),
+        compression: compression(config.compression),
         ..Rules::default()
     }
+}
+
+fn compression(config: BrokerCompression) -> Option<Compression> {
+    Some(match config {
+        BrokerCompression::Producer => return None,
+        BrokerCompression::Uncompressed => Compression::NONE,
+        BrokerCompression::Gzip { level } => Compression { codec: Codec::Gzip, level },
+        BrokerCompression::Snappy => Compression::of(Codec::Snappy),
+        BrokerCompression::Lz4 { level } => Compression { codec: Codec::Lz4, level },
+        BrokerCompression::Zstd { level } => Compression { codec: Codec::Zstd, level },
+    })
 }
 
 /// Tells which records of a batch were refused, and why (KIP-467).

@@ -41,7 +41,7 @@ impl Barrier {
     }
 }
 
-/// A value that one shard sets and all wait for.
+/// A value that is set once and that all wait for; whoever comes second changes nothing.
 pub(super) struct Announcement<T> {
     value: OnceLock<T>,
     event: Event,
@@ -53,8 +53,9 @@ impl<T: Clone> Announcement<T> {
     }
 
     pub(super) fn make(&self, value: T) {
-        assert!(self.value.set(value).is_ok(), "announced once");
-        self.event.notify_all();
+        if self.value.set(value).is_ok() {
+            self.event.notify_all();
+        }
     }
 
     pub(super) async fn hear(&self) -> T {

@@ -7,6 +7,8 @@ use kring_storage::{LogBatch, Offset, ProducerBatch, ProducerError, ProducerId, 
 use kring_wire::ErrorCode;
 use kring_wire::record::{BatchHeader, TimestampType, ValidatedBatch};
 
+use crate::config;
+
 use super::{Acks, Partition, Produced, Refusal, refusal_of};
 
 /// An accepted batch, on its way to the disk.
@@ -59,7 +61,7 @@ impl Partition {
     }
 
     fn stamps_append_time(&self) -> bool {
-        self.config().message_timestamp_type == TimestampType::LogAppendTime
+        self.config().timestamp_type == config::TimestampType::LogAppendTime
     }
 
     fn check_producer(&self, header: &BatchHeader) -> Result<ProducerVerdict, Refusal> {

@@ -5,17 +5,20 @@
 mod append;
 mod offsets;
 mod read;
+mod replay;
 mod types;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use kring_storage::{Log, LogError};
+use kring_storage::{Log, LogConfig, LogError};
 use kring_wire::{ErrorCode, Str};
 
 pub use append::Appended;
 pub use read::News;
+pub use replay::{Replay, ReplayError};
 pub use types::{
     Acks, EpochQuery, FetchEntry, Fetched, FetchedPart, ListedOffset, OffsetQuery, PartitionId, PartitionSize,
     Produced, Refusal,
@@ -47,6 +50,10 @@ impl Partition {
         format!("{}-{}", self.topic, self.id.index)
     }
 
+    pub fn topic(&self) -> &Str {
+        &self.topic
+    }
+
     pub fn log(&self) -> &Log {
         &self.log
     }
@@ -61,7 +68,8 @@ impl Partition {
 
     /// Takes a new configuration; it holds from the next append on.
     pub fn set_config(&self, config: Arc<TopicConfig>) {
-        self.log.set_config(Rc::new(log_config(&config)));
+        let expiration_ms = self.log.config().producer_id_expiration_ms;
+        self.log.set_config(Rc::new(log_config(&config, expiration_ms)));
         *self.config.borrow_mut() = config;
     }
 
@@ -79,6 +87,22 @@ impl Partition {
             e if e > self.leader_epoch.get() => Err(ErrorCode::UNKNOWN_LEADER_EPOCH.into()),
             _ => Ok(()),
         }
+    }
+}
+
+/// What of a topic's configuration its logs act on.
+pub fn log_config(config: &TopicConfig, producer_id_expiration_ms: i64) -> LogConfig {
+    let ms = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+    LogConfig {
+        segment_bytes: config.segment_bytes,
+        segment_ms: config.segment_ms,
+        segment_jitter_ms: config.segment_jitter_ms,
+        segment_index_bytes: config.segment_index_bytes,
+        index_interval_bytes: config.index_interval_bytes,
+        flush_messages: config.flush_messages.unsigned_abs(),
+        flush_ms: (config.flush_ms != i64::MAX).then(|| ms(config.flush_ms)),
+        file_delete_delay: ms(config.file_delete_delay_ms),
+        producer_id_expiration_ms,
     }
 }
 

@@ -39,7 +39,7 @@ impl Partition {
 
     /// Makes `before` the first offset; -1 stands for the high watermark. Answers the new first offset.
     pub async fn delete_records(self: &Rc<Self>, before: i64) -> Result<i64, Refusal> {
-        if !self.config().deletes() {
+        if !self.config().is_deleted {
             return Err(ErrorCode::POLICY_VIOLATION.into());
         }
         let high_watermark = self.log().high_watermark();

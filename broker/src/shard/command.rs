@@ -9,7 +9,7 @@ use kring_wire::record::ValidatedBatch;
 
 use super::gate::FetchGate;
 use crate::controller::{ControllerReply, ControllerRequest};
-use crate::group::{GroupReply, GroupRequest};
+use crate::group::messages::{Reply as GroupReply, Request as GroupRequest};
 use crate::metadata::Image;
 use crate::partition::{
     Acks, EpochQuery, FetchEntry, Fetched, ListedOffset, OffsetQuery, PartitionId, PartitionSize, Produced, Refusal,
@@ -41,6 +41,4 @@ pub enum Command {
     Controller { request: ControllerRequest, reply_to: ReplyTo<ControllerReply> },
     /// A new image; answered when this shard's partitions follow it.
     Publish { image: Arc<Image>, reply_to: ReplyTo<()> },
-    /// Close every log cleanly; answered when that is done.
-    Close { reply_to: ReplyTo<()> },
 }

@@ -117,7 +117,7 @@ impl Shard {
     }
 
     async fn open_log(&self, dir: &LogDir, name: LogName, missing: &Missing) -> Result<Log, LogError> {
-        let config = Rc::new(log_config(&missing.config, &self.config().producers));
+        let config = Rc::new(log_config(&missing.config, self.config().producers.id_expiration_ms));
         let topic_id = missing.id.topic.to_string();
         let (log, report) = Log::open(&self.storage, dir, name, config, Some(&topic_id)).await?;
         if report.is_worth_a_line() {

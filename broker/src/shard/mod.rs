@@ -9,6 +9,7 @@ mod follow;
 mod gate;
 mod groups;
 mod mesh;
+mod metadata_log;
 mod producer_ids;
 mod serve;
 
@@ -18,12 +19,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kring_runtime::{Queue, spawn};
-use kring_storage::{LogDir, ShardStorage};
-use kring_wire::{ErrorCode, Uuid};
+use kring_storage::{LogDir, LogName, ShardStorage};
+use kring_wire::{ErrorCode, Str, Uuid};
 
 pub use command::{Answers, Command, FetchTerms, ReplyTo};
-pub use controller::start_controller;
+pub use serve::LogDirState;
+pub use controller::{Identity, RunningController, start_controller};
 pub use gate::FetchGate;
+pub use metadata_log::MetadataLog;
 pub use mesh::{CONTROLLER_SHARD, Inbox, Mesh};
 
 use crate::config::{BrokerConfig, TopicConfig};
@@ -36,9 +39,12 @@ use producer_ids::ProducerIds;
 /// Everything that one core owns.
 pub struct Shard {
     pub mesh: Mesh,
-    pub config: Arc<BrokerConfig>,
+    pub cluster_id: Str,
+    config: RefCell<Arc<BrokerConfig>>,
     storage: ShardStorage,
     log_dirs: Vec<LogDir>,
+    /// Partitions found on disk at the start, and in which directory.
+    located: HashMap<LogName, usize>,
     image: RefCell<Arc<Image>>,
     partitions: RefCell<HashMap<PartitionId, Rc<Partition>>>,
     topic_configs: RefCell<HashMap<Uuid, Arc<TopicConfig>>>,
@@ -53,6 +59,8 @@ pub struct ShardParts {
     pub config: Arc<BrokerConfig>,
     pub storage: ShardStorage,
     pub log_dirs: Vec<LogDir>,
+    pub located: HashMap<LogName, usize>,
+    pub cluster_id: Str,
 }
 
 impl Shard {
@@ -60,15 +68,22 @@ impl Shard {
         Rc::new(Self {
             groups: Groups::new(&parts.config),
             mesh: parts.mesh,
-            config: parts.config,
+            cluster_id: parts.cluster_id,
+            config: RefCell::new(parts.config),
             storage: parts.storage,
             log_dirs: parts.log_dirs,
-            image: RefCell::new(Arc::new(Image::empty())),
+            located: parts.located,
+            image: RefCell::default(),
             partitions: RefCell::default(),
             topic_configs: RefCell::default(),
             producer_ids: ProducerIds::default(),
             controller: RefCell::new(None),
         })
+    }
+
+    /// The configuration that holds now, dynamic values included.
+    pub fn config(&self) -> Arc<BrokerConfig> {
+        self.config.borrow().clone()
     }
 
     /// The metadata as this core sees it.
@@ -95,7 +110,6 @@ impl Shard {
             Command::Group { partition, request, reply_to } => self.group(partition, request, reply_to),
             Command::Controller { request, reply_to } => self.control(request, reply_to),
             Command::Publish { image, reply_to } => answer(reply_to, self.clone().follow(image)),
-            Command::Close { reply_to } => answer(reply_to, self.clone().close()),
         }
     }
 

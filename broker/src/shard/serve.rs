@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use futures_util::future::join_all;
+use kring_runtime::fs;
+use kring_storage::LogDir;
 use kring_wire::record::ValidatedBatch;
 
 use super::{Answers, Shard};
@@ -54,12 +56,22 @@ impl Shard {
     }
 
     pub(super) fn sizes(&self) -> Vec<PartitionSize> {
-        let size = |p: Rc<Partition>| PartitionSize { id: p.id(), bytes: p.log().size_bytes() };
+        let size = |p: Rc<Partition>| PartitionSize {
+            id: p.id(),
+            topic: p.topic().clone(),
+            log_dir: self.place_of(&p),
+            bytes: p.log().size_bytes(),
+        };
         self.all_partitions().into_iter().map(size).collect()
     }
 
+    /// The log directories and the space on their disks.
+    pub async fn log_dir_states(&self) -> Vec<LogDirState> {
+        join_all(self.log_dirs.iter().map(log_dir_state)).await
+    }
+
     /// Closes every log of this core, so that the next start needs no scan.
-    pub(super) async fn close(self: Rc<Self>) {
+    pub async fn close(&self) {
         self.groups.unload();
         let partitions = self.all_partitions();
         let closed = join_all(partitions.iter().map(|partition| partition.log().close())).await;
@@ -68,7 +80,26 @@ impl Shard {
                 tracing::error!(partition = partition.name(), %error, "the log was not closed cleanly");
             }
         }
-        self.close_controller().await;
+    }
+}
+
+/// One log directory as DescribeLogDirs tells it; -1 bytes are unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogDirState {
+    pub path: String,
+    pub is_offline: bool,
+    pub total_bytes: i64,
+    pub usable_bytes: i64,
+}
+
+async fn log_dir_state(dir: &LogDir) -> LogDirState {
+    let space = fs::disk_free(dir.path()).await.ok();
+    let bytes = |count: Option<u64>| count.map_or(-1, |count| i64::try_from(count).unwrap_or(i64::MAX));
+    LogDirState {
+        path: dir.path().display().to_string(),
+        is_offline: dir.offline().is_some(),
+        total_bytes: bytes(space.as_ref().map(|space| space.total_bytes)),
+        usable_bytes: bytes(space.as_ref().map(|space| space.available_bytes)),
     }
 }
 

@@ -1,0 +1,2 @@
+//! The `kring` command line.
+pub mod args;
