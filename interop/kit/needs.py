@@ -96,9 +96,14 @@ def kafka():
     programs("java", "mvn")
     pom = paths.INTEROP / "kafka" / "pom.xml"
     target = paths.CACHE / "kafka.classpath"
-    installed("kafka", [pom.read_text()], lambda: must(
-        ["mvn", "-q", "-B", "-f", pom, "dependency:build-classpath",
-         f"-Dmdep.outputFile={target}"]))
+
+    def build():
+        # archives of classes from other jars would be of no use
+        shutil.rmtree(paths.CACHE / "class-archives", ignore_errors=True)
+        must(["mvn", "-q", "-B", "-f", pom, "dependency:build-classpath",
+              f"-Dmdep.outputFile={target}"])
+
+    installed("kafka", [pom.read_text()], build)
     jars = target.read_text().strip()
     gone = [jar for jar in jars.split(":") if not pathlib.Path(jar).exists()]
     if gone:

@@ -1,11 +1,12 @@
 """Every suite of interop/run, in the order in which they start (the long ones first)."""
 
 from . import (bad_input, crash, java_differential, kafka_tools, kcat, librdkafka, other_clients,
-               python_clients, rust_clients)
+               python_clients, rust_clients, transcript)
 
 ALL = [
     librdkafka.SUITE,
     kafka_tools.SUITE,
+    transcript.SUITE,
     python_clients.KAFKA_PYTHON,
     rust_clients.SUITE,
     python_clients.CONFLUENT,
