@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -45,6 +46,12 @@ impl Notify {
     /// How many wait now.
     pub fn waiters(&self) -> usize {
         self.0.borrow().waiters.len()
+    }
+}
+
+impl fmt::Debug for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Notify({} waiting)", self.waiters())
     }
 }
 

@@ -41,8 +41,17 @@ impl AcceptError {
         match error.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Self::OutOfFiles(error),
             Some(
-                libc::ECONNABORTED | libc::ECONNRESET | libc::ENOTCONN | libc::EINTR | libc::EAGAIN | libc::EPROTO
-                | libc::EPERM | libc::ENETDOWN | libc::ENETUNREACH | libc::EHOSTDOWN | libc::EHOSTUNREACH
+                libc::ECONNABORTED
+                | libc::ECONNRESET
+                | libc::ENOTCONN
+                | libc::EINTR
+                | libc::EAGAIN
+                | libc::EPROTO
+                | libc::EPERM
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
                 | libc::ETIMEDOUT,
             ) => Self::Passing(error),
             _ => Self::Broken(error),
@@ -53,7 +62,9 @@ impl AcceptError {
 impl fmt::Display for AcceptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OutOfFiles(e) => write!(f, "no descriptor is left for a connection: {e}; raise `ulimit -n`"),
+            Self::OutOfFiles(e) => {
+                write!(f, "no descriptor is left for a connection: {e}; raise `ulimit -n`")
+            }
             Self::Passing(e) => write!(f, "a connection was lost before it was accepted: {e}"),
             Self::Broken(e) => write!(f, "connections cannot be accepted any more: {e}"),
         }
@@ -68,7 +79,9 @@ impl Listener {
     pub fn bind(addr: SocketAddr) -> io::Result<Self> {
         match context::current() {
             Backend::Real(_) => RealListener::bind(addr).map(|listener| Self(Accepting::Real(listener))),
-            Backend::Sim(shard) => SimListener::bind(&shard, addr).map(|listener| Self(Accepting::Sim(listener))),
+            Backend::Sim(shard) => {
+                SimListener::bind(&shard, addr).map(|listener| Self(Accepting::Sim(listener)))
+            }
         }
     }
 
@@ -243,5 +256,23 @@ impl fmt::Debug for Listener {
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Stream({} to {})", self.local_addr(), self.peer_addr())
+    }
+}
+
+impl fmt::Debug for ReadHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReadHalf(from {})", self.peer_addr())
+    }
+}
+
+impl fmt::Debug for WriteHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WriteHalf(to {})", self.peer_addr())
+    }
+}
+
+impl fmt::Debug for Closer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Closer")
     }
 }

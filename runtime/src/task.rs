@@ -4,6 +4,7 @@
 //! and locks it holds are released in order; an essential task (a log write) is never cancelled, only awaited.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -120,6 +121,12 @@ impl<T> Drop for Task<T> {
             self.core.cancel();
             self.waker.wake_by_ref();
         }
+    }
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Task({:?}, spawned at {})", self.core.queue, self.core.spawned_at)
     }
 }
 

@@ -56,7 +56,10 @@ impl Pool {
             && std::thread::Builder::new().name(format!("blocking-{count}")).spawn(|| self.work()).is_ok();
         if !spawned {
             let before = self.threads.fetch_sub(1, Ordering::SeqCst);
-            assert!(before > 1, "no thread could be started for blocking calls: the limit on threads is too low");
+            assert!(
+                before > 1,
+                "no thread could be started for blocking calls: the limit on threads is too low"
+            );
         }
     }
 }

@@ -51,7 +51,8 @@ impl RealDirect {
         let file = self.file.clone();
         let (memory, len) = buf.into_blocks();
         let kept = memory.clone();
-        let result = spawn_essential(Queue::Append, async move { write_whole(&file, memory, pos).await }).await;
+        let result =
+            spawn_essential(Queue::Append, async move { write_whole(&file, memory, pos).await }).await;
         (result, AlignedBuf::from_blocks(kept, len))
     }
 

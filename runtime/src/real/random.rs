@@ -12,7 +12,10 @@ pub(crate) fn fill(out: &mut [u8]) {
             Ok(n) => filled += n,
             Err(_) => {
                 let error = std::io::Error::last_os_error();
-                assert!(error.kind() == std::io::ErrorKind::Interrupted, "the kernel gives no randomness: {error}");
+                assert!(
+                    error.kind() == std::io::ErrorKind::Interrupted,
+                    "the kernel gives no randomness: {error}"
+                );
             }
         }
     }

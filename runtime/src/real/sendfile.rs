@@ -33,7 +33,8 @@ pub(crate) async fn send(stream: &RealStream, range: &FileRange, file: &RealRead
     bring_in(file, window).await?;
     while window.len > 0 {
         let next = Window::after(window.end(), end);
-        let (sent, fetched) = futures_lite::future::zip(send_window(stream, file, window), bring_in(file, next)).await;
+        let (sent, fetched) =
+            futures_lite::future::zip(send_window(stream, file, window), bring_in(file, next)).await;
         sent?;
         fetched?;
         window = next;
@@ -43,7 +44,11 @@ pub(crate) async fn send(stream: &RealStream, range: &FileRange, file: &RealRead
 }
 
 async fn bring_in(file: &RealReadable, window: Window) -> io::Result<()> {
-    if file.is_resident(window.pos, window.len) { Ok(()) } else { file.prefetch(window.pos, window.len).await }
+    if file.is_resident(window.pos, window.len) {
+        Ok(())
+    } else {
+        file.prefetch(window.pos, window.len).await
+    }
 }
 
 async fn send_window(stream: &RealStream, file: &RealReadable, window: Window) -> io::Result<()> {
@@ -51,7 +56,12 @@ async fn send_window(stream: &RealStream, file: &RealReadable, window: Window) -
     while pos < window.end() {
         let left = usize::try_from(window.end() - pos).expect("at most a window");
         let sent = match stream.sendfile_now(file.fd(), pos, left)? {
-            Some(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than the range")),
+            Some(0) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the file is shorter than the range",
+                ));
+            }
             Some(n) => n,
             None => send_copied(stream, file, pos, left.min(WAIT_CHUNK)).await?,
         };

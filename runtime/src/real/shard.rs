@@ -75,13 +75,17 @@ impl RealShard {
         let task = Guarded::new(&self.hub, poll);
         let waker = task.waker();
         self.live.borrow_mut().insert(id, (core.clone(), waker.clone()));
-        glommio::spawn_local_into(task, self.handle(core.queue)).expect("the queue was made with the shard").detach();
+        glommio::spawn_local_into(task, self.handle(core.queue))
+            .expect("the queue was made with the shard")
+            .detach();
         waker
     }
 
     pub(crate) fn start_answering(&self) {
         let answer = self.hub.clone().answer();
-        glommio::spawn_local_into(answer, self.handle(Queue::Net)).expect("the queue was made with the shard").detach();
+        glommio::spawn_local_into(answer, self.handle(Queue::Net))
+            .expect("the queue was made with the shard")
+            .detach();
     }
 
     /// Cancels what may be cancelled and waits for the rest. Runs outside every task, when the shard's main has ended.
@@ -105,7 +109,8 @@ impl RealShard {
     }
 
     fn cancel_all(&self) {
-        let tasks: Vec<_> = self.live.borrow().values().filter(|(core, _)| !core.essential).cloned().collect();
+        let tasks: Vec<_> =
+            self.live.borrow().values().filter(|(core, _)| !core.essential).cloned().collect();
         for (core, waker) in tasks {
             core.cancel();
             waker.wake();

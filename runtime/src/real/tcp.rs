@@ -15,7 +15,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, SocketType, sockopt};
+use rustix::net::{
+    self, AddressFamily, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, SocketType, sockopt,
+};
 
 use crate::real::io_error;
 
@@ -185,7 +187,12 @@ impl RealStream {
     }
 
     /// Sends from a file's cached pages; nothing when the socket is full.
-    pub(crate) fn sendfile_now(&self, file: BorrowedFd<'_>, pos: u64, len: usize) -> io::Result<Option<usize>> {
+    pub(crate) fn sendfile_now(
+        &self,
+        file: BorrowedFd<'_>,
+        pos: u64,
+        len: usize,
+    ) -> io::Result<Option<usize>> {
         loop {
             let mut offset = pos;
             match self.with_fd(|fd| rustix::fs::sendfile(fd, file, Some(&mut offset), len)) {

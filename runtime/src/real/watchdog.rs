@@ -106,11 +106,19 @@ impl Watched {
         if stuck >= config.warn_after && !self.reported {
             self.reported = true;
             STALLS.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(shard = self.shard, stuck_ms = stuck.as_millis() as u64, "a shard makes no progress");
+            tracing::warn!(
+                shard = self.shard,
+                stuck_ms = stuck.as_millis() as u64,
+                "a shard makes no progress"
+            );
         }
         if config.abort_after.is_some_and(|limit| stuck >= limit) {
             let seconds = stuck.as_secs();
-            tracing::error!(shard = self.shard, seconds, "a shard has made no progress for too long; aborting so that a supervisor can restart it");
+            tracing::error!(
+                shard = self.shard,
+                seconds,
+                "a shard has made no progress for too long; aborting so that a supervisor can restart it"
+            );
             std::process::abort();
         }
     }
