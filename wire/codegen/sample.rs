@@ -30,7 +30,9 @@ fn sample(out: &mut String, message: &Message, structure: &Struct) {
     let _ = writeln!(out, "impl Sample for messages::{module}::{} {{", structure.name);
     let live: Vec<_> =
         structure.fields.iter().filter(|f| !f.versions.and(message.versions).is_empty()).collect();
-    out.push_str("    #[allow(unused, clippy::let_and_return)]\n    fn sample(g: &mut Gen, c: Ctx) -> Self {\n");
+    out.push_str(
+        "    #[allow(unused, clippy::let_and_return)]\n    fn sample(g: &mut Gen, c: Ctx) -> Self {\n",
+    );
     out.push_str("        let mut m = Self::default();\n");
     for field in live {
         field_sample(out, message, field);

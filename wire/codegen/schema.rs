@@ -226,6 +226,9 @@ fn check(message: &Message) {
         let known = !field.ty.is_struct() || names.contains(&&field.ty.base);
         assert!(known, "{}: no struct {}", message.name, field.ty.base);
         let tags_fit = field.tag.is_none() || message.flexible.contains(field.versions.and(message.versions));
+        let tagged_struct = field.tag.is_some() && field.ty.is_struct() && !field.ty.array;
+        let always_null = field.nullable == Versions::NONE || field.nullable.contains(field.versions);
+        assert!(!tagged_struct || always_null, "{}: {} is null in some versions", message.name, field.name);
         assert!(tags_fit, "{}: {} is tagged in a version that is not flexible", message.name, field.name);
     }
 }

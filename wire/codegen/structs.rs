@@ -198,7 +198,15 @@ fn get_value(message: &Message, field: &Field) -> String {
     if !is_nullable(message, field) {
         return format!("r.get({c})");
     }
+    if is_tagged_struct(field) {
+        return "codec::get_tagged_struct(r, c)".to_owned();
+    }
     format!("codec::get_nullable(r, {c}, {})", nullable_now(message, field))
+}
+
+/// A single struct in a tagged field, which has a form of null of its own.
+fn is_tagged_struct(field: &Field) -> bool {
+    field.tag.is_some() && field.ty.is_struct() && !field.ty.array
 }
 
 /// An expression for "this version allows null here".
@@ -256,6 +264,9 @@ fn put_value(message: &Message, field: &Field, writer: &str) -> String {
     let c = if field.plain { "c.plain()" } else { "c" };
     if !is_nullable(message, field) {
         return format!("self.{name}.put({writer}, {c})");
+    }
+    if is_tagged_struct(field) {
+        return format!("codec::put_tagged_struct(&self.{name}, {writer}, c)");
     }
     let nullable = nullable_now(message, field);
     format!("codec::put_nullable(&self.{name}, {writer}, {c}, {nullable}, {:?})", field.name)

@@ -71,6 +71,20 @@ pub(crate) fn put_nullable<T: WireOption>(
     }
 }
 
+/// A tagged struct that may be null: an unsigned varint, 0 for null and 1 otherwise, unlike everywhere else.
+pub(crate) fn get_tagged_struct<T: WireOption>(r: &mut Reader, c: Ctx) -> Result<Option<T>, DecodeError> {
+    if r.get_uvarint()? == 0 { Ok(None) } else { T::get(r, c).map(Some) }
+}
+
+pub(crate) fn put_tagged_struct<T: WireOption>(
+    value: &Option<T>,
+    w: &mut Writer,
+    c: Ctx,
+) -> Result<(), EncodeError> {
+    w.put_uvarint(u32::from(value.is_some()));
+    value.as_ref().map_or(Ok(()), |value| value.put(w, c))
+}
+
 /// Refuses to drop a value on the floor because the version has no field for it.
 pub(crate) fn absent(is_default: bool, field: &'static str, c: Ctx) -> Result<(), EncodeError> {
     if is_default { Ok(()) } else { Err(EncodeError::FieldNotInVersion { field, version: c.version }) }

@@ -84,6 +84,23 @@ fn defaults_are_those_of_kafka() {
 }
 
 #[test]
+fn a_null_struct_in_a_tagged_field_has_a_form_of_its_own() {
+    use messages::consumer_group_member_metadata_value::{
+        ClassicMemberMetadata, ConsumerGroupMemberMetadataValue,
+    };
+    let with = |classic| ConsumerGroupMemberMetadataValue {
+        classic_member_metadata: classic,
+        ..ConsumerGroupMemberMetadataValue::default()
+    };
+    let tail = |classic| encode(&with(classic), 0).slice(11..);
+    // Tag count, tag, size, then a varint: written by Kafka itself.
+    assert_eq!(&tail(None)[..], [1, 0, 1, 0]);
+    assert_eq!(&tail(Some(ClassicMemberMetadata::default()))[..], [0]);
+    let member = ClassicMemberMetadata { session_timeout_ms: 5, ..Default::default() };
+    assert_eq!(&tail(Some(member))[..], [1, 0, 7, 1, 0, 0, 0, 5, 1, 0]);
+}
+
+#[test]
 fn the_samples_vary() {
     use messages::fetch_response::FetchResponse;
     let distinct = |seed| sample::<FetchResponse>(18, seed) != sample::<FetchResponse>(18, seed + 1);
