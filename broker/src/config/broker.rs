@@ -257,17 +257,36 @@ impl BrokerConfig {
 fn check(settings: &Settings, typed: &Typed<'_>) -> Result<(), ConfigError> {
     check_roles(settings, typed)?;
     check_quorum(settings, typed)?;
-    for name in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"] {
-        if typed.optional_i64(name) == Some(0) {
-            let message = format!("{name} must be unlimited (-1) or, greater than or equal to 1");
-            return Err(settings.error(name, message));
-        }
-    }
+    check_times(typed).map_err(|(name, message)| settings.error(name, message))?;
     if !(0..=4).contains(&typed.i32("offsets.topic.compression.codec")) {
         let message = "the codec is 0 none, 1 gzip, 2 snappy, 3 lz4 or 4 zstd";
         return Err(settings.error("offsets.topic.compression.codec", message));
     }
     check_cleaner_lag(settings, typed)
+}
+
+/// The rules on several properties at once that a dynamic change must keep as well.
+pub(super) fn check_dynamic(layers: &Layers) -> Result<(), (&'static str, String)> {
+    let typed = Typed(&|name| layers.value(name));
+    check_times(&typed)?;
+    let overrides = read_ip_overrides(&typed);
+    overrides.map(drop).map_err(|message| ("max.connections.per.ip.overrides", message))
+}
+
+/// Zero is a number that Kafka refuses for these by hand.
+fn check_times(typed: &Typed<'_>) -> Result<(), (&'static str, String)> {
+    for name in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"] {
+        if typed.optional_i64(name) == Some(0) {
+            let message = format!("{name} must be unlimited (-1) or, greater than or equal to 1");
+            return Err((name, message));
+        }
+    }
+    for (name, least) in [("log.roll.ms", 1), ("log.roll.jitter.ms", 0)] {
+        if typed.optional_i64(name).is_some_and(|number| number < least) {
+            return Err((name, format!("{name} must be greater than or equal to {least}")));
+        }
+    }
+    Ok(())
 }
 
 fn check_roles(settings: &Settings, typed: &Typed<'_>) -> Result<(), ConfigError> {

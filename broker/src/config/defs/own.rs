@@ -20,9 +20,9 @@ properties! {
     /// Set for a running broker only.
     pub DYNAMIC_ONLY =
     "follower.replication.throttled.rate": Long = "9223372036854775807", AtLeast(0);
-        Medium PerBroker Known "Bytes a second that throttled replicas may fetch.";
+        Medium ClusterWide Known "Bytes a second that throttled replicas may fetch.";
     "leader.replication.throttled.rate": Long = "9223372036854775807", AtLeast(0);
-        Medium PerBroker Known "Bytes a second that throttled replicas may be served.";
+        Medium ClusterWide Known "Bytes a second that throttled replicas may be served.";
     "replica.alter.log.dirs.io.max.bytes.per.second": Long = "9223372036854775807", AtLeast(0);
-        Medium PerBroker Known "Bytes a second that moves between log directories may copy.";
+        Medium ClusterWide Known "Bytes a second that moves between log directories may copy.";
 }
