@@ -21,7 +21,7 @@ use super::names;
 use super::partition::{Partition, Topic};
 use super::resource::{ConfigResource, ResourceKind};
 use super::shared_map::SharedMap;
-use crate::config::ConfigMap;
+use crate::config::{BrokerConfig, ConfigMap};
 
 /// Topics, configurations, features, brokers and producer ids.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +36,8 @@ pub struct Image {
     next_producer_id: i64,
     /// Records of parts that this release does not have, by name.
     unused: Arc<BTreeMap<&'static str, u64>>,
+    /// Records that were followed.
+    records: i64,
 }
 
 /// The log contradicts itself, or holds what this release cannot follow.
@@ -123,6 +125,14 @@ impl Image {
         self.configs(&ConfigResource::topic(name)).cloned().unwrap_or_default()
     }
 
+    /// The broker's configuration with the dynamic values that hold now.
+    pub fn broker_config(&self, started_with: &BrokerConfig) -> BrokerConfig {
+        let of = |resource| self.configs(&resource).cloned().unwrap_or_default();
+        let (cluster, own) =
+            (of(ConfigResource::cluster()), of(ConfigResource::broker(started_with.node.id)));
+        started_with.with_dynamic(&cluster, &own)
+    }
+
     /// Resources of a kind that have settings, in the order of their names.
     pub fn configured(&self, kind: ResourceKind) -> impl Iterator<Item = &ConfigResource> {
         self.configs.keys().filter(move |resource| resource.kind == kind)
@@ -133,9 +143,14 @@ impl Image {
         self.features.get(name).copied().unwrap_or(0)
     }
 
-    /// Finalised features that are on.
-    pub fn features(&self) -> &BTreeMap<Str, i16> {
-        &self.features
+    /// Finalised features that are on, with their levels.
+    pub fn features(&self) -> impl Iterator<Item = (&str, i16)> {
+        self.features.iter().map(|(name, level)| (&**name, *level))
+    }
+
+    /// Grows with every record: of two images, which is newer.
+    pub fn epoch(&self) -> i64 {
+        self.records
     }
 
     pub fn broker(&self, id: i32) -> Option<&Broker> {
@@ -189,6 +204,7 @@ impl Image {
             R::NoOp(_) => {}
             other => self.pass_over(other)?,
         }
+        self.records += 1;
         Ok(())
     }
 

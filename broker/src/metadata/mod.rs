@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `image` | the image and the one way to change it |
 //! | `partition`, `broker`, `resource` | what is in it |
+//! | `features` | the levels that this release can follow |
 //! | `shared_map` | maps that are cheap to copy and cheap to change after a copy |
 //! | `names` | which topic names are allowed, and what some of them mean |
 //! | `replay` | batches of the metadata log, written and read |
@@ -12,6 +13,7 @@
 //! The log is replayed from its start: snapshots of it are neither written nor read yet.
 
 mod broker;
+pub mod features;
 mod image;
 pub mod names;
 mod partition;
