@@ -71,6 +71,9 @@ struct FileState {
     dirty: BTreeSet<u64>,
     in_flight: BTreeMap<u64, (u64, Bytes)>,
     next_write: u64,
+    syncs_begun: u64,
+    /// The youngest sync that has ended, by when it began.
+    synced: u64,
 }
 
 impl FileState {
@@ -98,12 +101,18 @@ impl FileState {
     }
 
     /// What a sync that begins now makes durable: the cache as it is, without the writes in flight.
-    fn sync_begins(&self) -> Synced {
+    fn sync_begins(&mut self) -> Synced {
+        self.syncs_begun += 1;
         let sectors = self.dirty.iter().map(|sector| (*sector, self.live.sector(*sector))).collect();
-        Synced { len: self.live.len(), sectors }
+        Synced { number: self.syncs_begun, len: self.live.len(), sectors }
     }
 
     fn sync_ends(&mut self, synced: Synced) {
+        if synced.number < self.synced {
+            // One that began later has ended before: it covered all this one covers, and newer bytes.
+            return;
+        }
+        self.synced = synced.number;
         self.durable.set_len(synced.len);
         for (sector, bytes) in synced.sectors {
             if sector * 512 < synced.len {
@@ -133,6 +142,7 @@ impl FileState {
 }
 
 struct Synced {
+    number: u64,
     len: u64,
     sectors: Vec<(u64, Vec<u8>)>,
 }
