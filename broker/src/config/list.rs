@@ -50,7 +50,7 @@ fn render(out: &mut String, property: &Property) {
         Update::PerBroker => " Changes live, one broker at a time.",
         Update::ClusterWide => " Changes live.",
     };
-    let mut meaning = format!("{}{change}", property.meaning);
+    let mut meaning = format!("{}{change}{}", property.meaning, difference(property));
     if first.len() + 1 + default.len() <= WIDTH {
         let _ = writeln!(out, "{first} {default}");
     } else {
@@ -62,8 +62,19 @@ fn render(out: &mut String, property: &Property) {
     }
 }
 
+fn difference(property: &Property) -> String {
+    match defs::other_kafka_default(property.name) {
+        None => String::new(),
+        Some(kafkas) => format!(" Kafka's default: {}.", words_of(kafkas)),
+    }
+}
+
 fn default_words(property: &Property) -> &'static str {
-    match property.default_text() {
+    words_of(property.default_text())
+}
+
+fn words_of(default: Option<&'static str>) -> &'static str {
+    match default {
         None => "none",
         Some("") => "empty",
         Some("9223372036854775807") => "no limit",
@@ -105,12 +116,15 @@ pub fn list_json() -> String {
 }
 
 fn object(of: &str, property: &Property) -> String {
-    let default = property.default_text().map_or("null".to_owned(), quoted);
+    let json = |default: Option<&str>| default.map_or("null".to_owned(), quoted);
+    let default = property.default_text();
+    let kafkas = defs::other_kafka_default(property.name).unwrap_or(default);
     let fields = [
         ("of", quoted(of)),
         ("name", quoted(property.name)),
         ("type", quoted(property.kind.name())),
-        ("default", default),
+        ("default", json(default)),
+        ("kafka_default", json(kafkas)),
         ("importance", quoted(importance_word(property.importance))),
         ("update", quoted(update_word(property.update))),
         ("used", (property.need != Need::Known).to_string()),
@@ -177,10 +191,21 @@ mod tests {
     }
 
     #[test]
+    fn a_default_of_krings_own_names_kafkas() {
+        let text = list_text().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("Kafka's default: /tmp/kafka-logs."));
+        assert!(!text.contains("Kafka's default: 104857600."));
+    }
+
+    #[test]
     fn the_json_has_one_object_a_line_and_nothing_to_escape_but_quotes() {
         let json = list_json();
         assert_eq!(json.lines().count(), 2 + 363 + 34 + 17);
         assert!(json.chars().all(|c| !c.is_control() || c == '\n'));
-        assert!(json.contains(r#""name": "broker.rack", "type": "STRING", "default": null"#));
+        assert!(
+            json.contains(
+                r#""name": "broker.rack", "type": "STRING", "default": null, "kafka_default": null"#
+            )
+        );
     }
 }

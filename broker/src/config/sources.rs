@@ -213,6 +213,11 @@ impl Settings {
                 let origin = self.origins.get("broker.id").cloned();
                 self.set("node.id", &broker, origin.unwrap_or(Origin::Default))
             }
+            [None, None] => {
+                let id = defs::broker_property("node.id").and_then(Property::default_text);
+                self.values.extend(id.map(|id| ("broker.id".to_owned(), id.to_owned())));
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -330,6 +335,7 @@ mod tests {
 
     #[test]
     fn broker_id_and_node_id_are_one() {
+        assert_eq!(file("").unwrap().values["broker.id"], "1");
         assert_eq!(file("broker.id=7").unwrap().values["node.id"], "7");
         assert_eq!(file("node.id=7").unwrap().values["broker.id"], "7");
         assert!(file("node.id=7\nbroker.id=8").is_err());

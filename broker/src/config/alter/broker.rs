@@ -100,11 +100,6 @@ pub fn validate_broker_overrides(
         let sentence = "Cannot update these configs at default cluster level, broker id must be specified";
         refuse_any(overrides, is_per_broker, sentence)?;
     }
-    refuse_any(
-        overrides,
-        |name| matches!(name, "listeners" | "listener.security.protocol.map"),
-        "Kring does not change listeners while it runs",
-    )?;
     check_result(config, scope, overrides)
 }
 
@@ -245,12 +240,21 @@ mod tests {
     fn what_belongs_to_one_broker_is_refused_for_all() {
         let sentence = "INVALID_REQUEST: Cannot update these configs at default cluster level, \
                         broker id must be specified";
-        for name in ["listeners", "listener.name.a.ssl.keystore.location"] {
-            let answer = of_broker(BrokerScope::AllBrokers, &[(Set, name, "PLAINTEXT://:1")]);
+        for name in ["principal.builder.class", "listener.name.a.ssl.keystore.location"] {
+            let answer = of_broker(BrokerScope::AllBrokers, &[(Set, name, "x")]);
             assert_eq!(answer, format!("{sentence}: [{name}]"));
         }
         let shared = [(Set, "listener.name.a.max.connections", "5")];
         assert_eq!(of_broker(BrokerScope::AllBrokers, &shared), "1 changes");
+    }
+
+    #[test]
+    fn listeners_stay_while_the_broker_runs() {
+        let list = [(Set, "listeners", "PLAINTEXT://:1")];
+        assert_eq!(
+            of_broker(BrokerScope::ThisBroker, &list),
+            "INVALID_REQUEST: Cannot update these configs dynamically: [listeners]"
+        );
     }
 
     #[test]

@@ -29,6 +29,28 @@ const BROKER_TABLES: [&[Property]; 7] = [
     security::SECURITY,
 ];
 
+/// What Kafka has where Kring's default is another: one node alone, on this machine, durable.
+const KAFKA_DEFAULTS: [(&str, Option<&str>); 12] = [
+    ("controller.listener.names", None),
+    ("flush.messages", Some("9223372036854775807")),
+    ("listeners", Some("PLAINTEXT://:9092")),
+    ("log.dir", Some("/tmp/kafka-logs")),
+    ("log.flush.interval.messages", Some("9223372036854775807")),
+    ("node.id", None),
+    ("offsets.topic.replication.factor", Some("3")),
+    ("process.roles", None),
+    ("share.coordinator.state.topic.min.isr", Some("2")),
+    ("share.coordinator.state.topic.replication.factor", Some("3")),
+    ("transaction.state.log.min.isr", Some("2")),
+    ("transaction.state.log.replication.factor", Some("3")),
+];
+
+/// Kafka's default (`None` for none) of a property for which Kring has another one.
+#[must_use]
+pub fn other_kafka_default(name: &str) -> Option<Option<&'static str>> {
+    KAFKA_DEFAULTS.iter().find(|(other, _)| *other == name).map(|(_, default)| *default)
+}
+
 /// Every property of the broker, sorted by name.
 #[must_use]
 pub fn broker_properties() -> &'static [&'static Property] {
@@ -220,6 +242,14 @@ mod tests {
         for property in every_row() {
             let shown = value::default_of(property).text();
             assert_eq!(shown.as_deref(), property.default_text(), "{}", property.name);
+        }
+    }
+
+    #[test]
+    fn only_the_listed_defaults_differ_from_kafkas() {
+        for (name, kafkas) in KAFKA_DEFAULTS {
+            let ours = broker_property(name).or_else(|| topic_property(name)).expect(name);
+            assert_ne!(ours.default_text(), kafkas, "{name}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Properties of listeners, sockets, connections and limits on requests.
 //! Facts of Apache Kafka 4.3.1 and Kring's own defaults; never code. Constants: every core reads them.
+//!
+//! Kafka lets a running broker change its listeners; Kring does not, so they are read-only here.
 
 use super::{LIST, LIST_NOT_EMPTY};
 use crate::config::property::properties;
@@ -24,9 +26,9 @@ properties! {
         Medium ReadOnly Used
         "The listener that brokers use among themselves, and whose address is advertised to them.";
     "listener.security.protocol.map": String = "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", Any;
-        Low PerBroker Used "The security protocol of each listener name, as NAME:PROTOCOL.";
+        Low ReadOnly Used "The security protocol of each listener name, as NAME:PROTOCOL.";
     "listeners": List = "PLAINTEXT://localhost:9092", LIST_NOT_EMPTY;
-        High PerBroker Used
+        High ReadOnly Used
         "The addresses that the broker listens on, as NAME://host:port. An empty host is every interface.";
     "max.connection.creation.rate": Int = "2147483647", AtLeast(0);
         Medium ClusterWide Used "New connections a second that the broker accepts.";
