@@ -83,8 +83,8 @@ pub enum DecodeError {
         needed: usize,
         remaining: usize,
     },
-    /// A length below zero where no null is allowed, or below -1.
-    BadLength(i64),
+    /// A string above 32,767 bytes.
+    TooLong(usize),
     /// Null in a field, or a version, that has none.
     UnexpectedNull,
     /// An unsigned varint of more than 5 bytes or above 2^32.
@@ -112,7 +112,7 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Truncated { needed, remaining } => write!(f, "{needed} bytes needed, {remaining} left"),
-            Self::BadLength(length) => write!(f, "a length of {length}"),
+            Self::TooLong(length) => write!(f, "a string of {length} bytes"),
             Self::UnexpectedNull => f.write_str("null where there must be a value"),
             Self::BadVarint => f.write_str("a varint of more than 32 bits"),
             Self::BadTaggedField { tag } => write!(f, "tagged field {tag} does not have the length it says"),

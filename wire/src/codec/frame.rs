@@ -42,19 +42,20 @@ impl Frame {
 
     /// One buffer; `None` when a part is a file range.
     pub fn into_bytes(mut self) -> Option<Bytes> {
-        if self.parts.len() == 1
-            && let Some(FramePart::Bytes(bytes)) =
-                self.parts.pop_if(|part| matches!(part, FramePart::Bytes(_)))
-        {
-            return Some(bytes);
+        match &mut self.parts[..] {
+            [FramePart::Bytes(bytes)] => Some(std::mem::take(bytes)),
+            parts => joined(parts),
         }
-        let mut whole = BytesMut::new();
-        for part in &self.parts {
-            let FramePart::Bytes(bytes) = part else { return None };
-            whole.extend_from_slice(bytes);
-        }
-        Some(whole.freeze())
     }
+}
+
+fn joined(parts: &[FramePart]) -> Option<Bytes> {
+    let mut whole = BytesMut::new();
+    for part in parts {
+        let FramePart::Bytes(bytes) = part else { return None };
+        whole.extend_from_slice(bytes);
+    }
+    Some(whole.freeze())
 }
 
 /// Record batches inside a message: a slice of the request, or the parts of a response.

@@ -13,9 +13,8 @@ pub struct Reader {
     budget: usize,
 }
 
-/// An element takes at least one byte in the request and a few hundred in memory at most; requests in earnest
-/// stay below 8.
-const BUDGET_PER_BYTE: usize = 32;
+/// Lists of names with three letters come to 8, of longer ones to less; what is shorter lives off the base.
+const BUDGET_PER_BYTE: usize = 16;
 const BUDGET_BASE: usize = 64 * 1024;
 
 impl Reader {
@@ -123,7 +122,7 @@ impl Reader {
         self.charge(count.checked_mul(element_size).ok_or(DecodeError::OverBudget)?)
     }
 
-    /// A length field: `None` is null.
+    /// A length field: `None` is null. Kafka takes every length below zero for null, so this does too.
     pub(super) fn length(&mut self, plain: Length, c: Ctx) -> Result<Option<usize>, DecodeError> {
         if c.flexible {
             return Ok((self.get_uvarint()? as usize).checked_sub(1));
@@ -132,10 +131,7 @@ impl Reader {
             Length::Short => i32::from(self.get_i16()?),
             Length::Int => self.get_i32()?,
         };
-        match length {
-            -1 => Ok(None),
-            _ => usize::try_from(length).map(Some).map_err(|_| DecodeError::BadLength(length.into())),
-        }
+        Ok(usize::try_from(length).ok())
     }
 
     /// Reads the tagged fields that end a flexible struct. `field` gets each tag with its value, and answers

@@ -83,7 +83,7 @@ impl WireOption for Str {
     fn get_option(r: &mut Reader, c: Ctx) -> Result<Option<Self>, DecodeError> {
         let Some(length) = r.length(Length::Short, c)? else { return Ok(None) };
         if length > i16::MAX as usize {
-            return Err(DecodeError::BadLength(length as i64));
+            return Err(DecodeError::TooLong(length));
         }
         match Self::from_utf8(r.take(length)?) {
             Ok(text) => Ok(Some(text)),
@@ -207,7 +207,15 @@ mod tests {
     fn null_is_refused_where_a_value_must_be() {
         assert_eq!(read::<Str>(&[0xff, 0xff], PLAIN), Err(DecodeError::UnexpectedNull));
         assert_eq!(read::<Vec<i32>>(&[0], FLEXIBLE), Err(DecodeError::UnexpectedNull));
-        assert_eq!(read::<Str>(&[0xff, 0xfe], PLAIN), Err(DecodeError::BadLength(-2)));
+        assert_eq!(read::<Str>(&[0xff, 0xfe], PLAIN), Err(DecodeError::UnexpectedNull));
+    }
+
+    #[test]
+    fn every_negative_length_is_null_as_in_kafka() {
+        for length in [-1i16, -2, i16::MIN] {
+            let mut r = Reader::new(Bytes::copy_from_slice(&length.to_be_bytes()), 0);
+            assert_eq!(Str::get_option(&mut r, PLAIN), Ok(None));
+        }
     }
 
     #[test]
@@ -223,7 +231,7 @@ mod tests {
         assert_eq!(long.put(&mut w, PLAIN), Err(EncodeError::TooLong(32_768)));
         assert!(w.is_empty());
         let claimed = [&[0x81, 0x80, 0x02][..], long.as_bytes().as_ref()].concat();
-        assert_eq!(read::<Str>(&claimed, FLEXIBLE), Err(DecodeError::BadLength(32_768)));
+        assert_eq!(read::<Str>(&claimed, FLEXIBLE), Err(DecodeError::TooLong(32_768)));
     }
 
     #[test]
