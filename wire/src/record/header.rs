@@ -41,6 +41,7 @@ const LOG_APPEND_TIME_BIT: i16 = 0x08;
 const TRANSACTIONAL_BIT: i16 = 0x10;
 const CONTROL_BIT: i16 = 0x20;
 const DELETE_HORIZON_BIT: i16 = 0x40;
+const USED_BITS: i16 = 0x7f;
 
 /// Who set the timestamps of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -190,6 +191,11 @@ impl BatchHeader {
         self.attributes = (self.attributes & !CODEC_MASK) | i16::from(codec.id());
     }
 
+    /// Only what a produced batch may have: no delete horizon, no bits without a meaning.
+    pub(crate) fn keep_producer_attributes(&mut self) {
+        self.attributes &= USED_BITS & !DELETE_HORIZON_BIT;
+    }
+
     pub(crate) fn set_timestamp_type(&mut self, timestamp_type: TimestampType) {
         self.attributes &= !LOG_APPEND_TIME_BIT;
         if timestamp_type == TimestampType::LogAppendTime {
@@ -216,12 +222,13 @@ impl BatchHeader {
 
     /// Gives `header` these timestamps and fixes its CRC, which must have been right before.
     ///
-    /// A CRC is linear, so the change of 40 header bytes can be carried over the records without reading them.
+    /// Attribute bits without a meaning go, as in Kafka. A CRC is linear, so the change of 40 header bytes can be carried over the records without reading them.
     pub(crate) fn patch_max_timestamp(&mut self, timestamp_type: TimestampType, max_timestamp: i64) {
         if self.timestamp_type() == timestamp_type && self.max_timestamp == max_timestamp {
             return;
         }
         let before = crc::of_header_tail(&self.to_bytes());
+        self.attributes &= USED_BITS;
         self.set_timestamp_type(timestamp_type);
         self.max_timestamp = max_timestamp;
         let after = crc::of_header_tail(&self.to_bytes());

@@ -42,6 +42,7 @@ pub(crate) fn renumber(
 
 fn seal(header: &BatchHeader, plain: &Bytes, target: Compression) -> Result<ValidatedBatch, RecordError> {
     let mut header = *header;
+    header.keep_producer_attributes();
     header.set_codec(target.codec);
     let body = compress(target, plain).map_err(RecordError::Compress)?;
     Ok(ValidatedBatch::sealed(header, body, 0))

@@ -1,8 +1,12 @@
 //! What a broker checks in a produced batch before it is appended, in Kafka's order, and what it changes.
 //!
-//! Beyond Kafka: a record's length must fit its content in compressed batches too; offset deltas other than
-//! 0, 1, 2… are repaired by rewriting in uncompressed batches too (Kafka only in compressed ones); and there
-//! is a bound on decompressed bytes. Bytes after the one whole batch that do not start another one are dropped.
+//! Other than Kafka:
+//! - a record's length must fit its content in compressed batches too: Kafka skips that, and its consumers fail;
+//! - offset deltas other than 0, 1, 2… are repaired by rewriting. Kafka does so when it recompresses anyway;
+//!   else it stores such a batch as it is (uncompressed) or answers with an unknown server error (compressed);
+//! - there is a bound on decompressed bytes.
+//!
+//! Bytes after the one whole batch that do not start another one are dropped, as in Kafka.
 
 use bytes::Bytes;
 

@@ -7,7 +7,7 @@
 //! | 12..16 | least version that can read it, 1 |
 //! | then per chunk | length as 4 bytes, one snappy block |
 //!
-//! A chunk length that equals the first 4 magic bytes starts another header (concatenated streams). Records
+//! The versions are not checked: there has only been one. A chunk length that equals the first 4 magic bytes starts another header (concatenated streams). Records
 //! without the magic are one snappy block: librdkafka and Go clients write it so.
 
 use super::{CompressError, room};
@@ -37,7 +37,7 @@ impl<'a> Decoder<'a> {
             return Err(undecodable("empty"));
         }
         let framed = body.len() >= HEADER_BYTES && body.starts_with(&MAGIC);
-        let rest = if framed { after_header(body)? } else { body };
+        let rest = if framed { &body[HEADER_BYTES..] } else { body };
         Ok(Decoder { rest, framed, max_decoded, inner: snap::raw::Decoder::new() })
     }
 
@@ -59,7 +59,7 @@ impl<'a> Decoder<'a> {
             return Ok((!block.is_empty()).then_some(block));
         }
         while self.rest.len() >= HEADER_BYTES && self.rest.starts_with(&MAGIC) {
-            self.rest = after_header(self.rest)?;
+            self.rest = &self.rest[HEADER_BYTES..];
         }
         let Some((length, rest)) = self.rest.split_first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_be_bytes(*length) as usize;
@@ -79,12 +79,6 @@ impl<'a> Decoder<'a> {
         }
         Ok(length)
     }
-}
-
-fn after_header(body: &[u8]) -> Result<&[u8], RecordError> {
-    let (header, rest) = body.split_at(HEADER_BYTES);
-    let version = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
-    if version < VERSION { Err(undecodable("old version")) } else { Ok(rest) }
 }
 
 pub(super) fn compress(plain: &[u8]) -> Result<Vec<u8>, CompressError> {
