@@ -91,46 +91,24 @@ fn integer(config: &BrokerConfig, name: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::super::AlterOp::Set;
-    use super::super::tests::{broker, map, ops};
+    use super::super::tests::{broker, map, ops, transcript};
     use super::*;
+
+    /// What Apache Kafka 4.3.1 answered to each.
+    const ANSWERS: &str = "\
+set nope 5 => INVALID_CONFIG: Unknown group config name: nope
+set consumer.session.timeout.ms 5 => INVALID_CONFIG: consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms
+set consumer.heartbeat.interval.ms 15001 => INVALID_CONFIG: consumer.heartbeat.interval.ms must be less than or equal to group.consumer.max.heartbeat.interval.ms
+set consumer.heartbeat.interval.ms x => INVALID_CONFIG: Invalid value x for configuration consumer.heartbeat.interval.ms: Not a number of type INT
+set streams.num.standby.replicas 3 => INVALID_CONFIG: streams.num.standby.replicas must be less than or equal to group.streams.max.standby.replicas
+set share.delivery.count.limit 11 => INVALID_CONFIG: share.delivery.count.limit must be less than or equal to group.share.max.delivery.count.limit
+set share.record.lock.duration.ms 1000 => INVALID_CONFIG: share.record.lock.duration.ms must be greater than or equal to group.share.min.record.lock.duration.ms";
 
     #[test]
     fn a_groups_values_stay_within_the_brokers_limits() {
-        for (name, value, said) in [
-            ("nope", "5", "Unknown group config name: nope"),
-            (
-                "consumer.session.timeout.ms",
-                "5",
-                "consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms",
-            ),
-            (
-                "consumer.heartbeat.interval.ms",
-                "15001",
-                "consumer.heartbeat.interval.ms must be less than or equal to group.consumer.max.heartbeat.interval.ms",
-            ),
-            (
-                "consumer.heartbeat.interval.ms",
-                "x",
-                "Invalid value x for configuration consumer.heartbeat.interval.ms: Not a number of type INT",
-            ),
-            (
-                "streams.num.standby.replicas",
-                "3",
-                "streams.num.standby.replicas must be less than or equal to group.streams.max.standby.replicas",
-            ),
-            (
-                "share.delivery.count.limit",
-                "11",
-                "share.delivery.count.limit must be less than or equal to group.share.max.delivery.count.limit",
-            ),
-            (
-                "share.record.lock.duration.ms",
-                "1000",
-                "share.record.lock.duration.ms must be greater than or equal to group.share.min.record.lock.duration.ms",
-            ),
-        ] {
-            let error = alter_group(&broker(), &map(&[]), &ops(&[(Set, name, value)])).unwrap_err();
-            assert_eq!(error.to_string(), format!("INVALID_CONFIG: {said}"));
+        for (op, name, value, said) in transcript(ANSWERS) {
+            let error = alter_group(&broker(), &map(&[]), &ops(&[(op, name, value)])).unwrap_err();
+            assert_eq!(error.to_string(), said);
         }
         let good = ops(&[(Set, "consumer.session.timeout.ms", "50000")]);
         assert_eq!(alter_group(&broker(), &map(&[]), &good).unwrap().len(), 1);

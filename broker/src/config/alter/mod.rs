@@ -211,6 +211,23 @@ mod tests {
         BrokerConfig::from_sources(None, &[], &Flags::default()).unwrap().0
     }
 
+    /// Reads lines of `op name value => answer`.
+    pub fn transcript(text: &str) -> Vec<(AlterOp, &str, &str, &str)> {
+        text.lines().map(transcript_line).collect()
+    }
+
+    fn transcript_line(line: &str) -> (AlterOp, &str, &str, &str) {
+        let (request, answer) = line.split_once(" => ").unwrap();
+        let mut words = request.splitn(3, ' ');
+        let op = match words.next().unwrap() {
+            "set" => Set,
+            "append" => Append,
+            "subtract" => AlterOp::Subtract,
+            other => panic!("no such operation: {other}"),
+        };
+        (op, words.next().unwrap(), words.next().unwrap(), answer)
+    }
+
     #[test]
     fn names_twice_and_missing_values_are_bad_requests() {
         let twice = check_request(&ops(&[(Set, "retention.ms", "5"), (Delete, "retention.ms", "")]));

@@ -96,7 +96,7 @@ fn check_compaction_lag(overrides: &ConfigMap) -> Result<(), AlterError> {
 #[cfg(test)]
 mod tests {
     use super::super::AlterOp::{self, Append, Delete, Set, Subtract};
-    use super::super::tests::{map, ops};
+    use super::super::tests::{map, ops, transcript};
     use super::*;
 
     fn topic(existing: &[(&str, &str)], list: &[(AlterOp, &str, &str)]) -> Result<ConfigMap, String> {
@@ -112,38 +112,19 @@ mod tests {
         Ok(after)
     }
 
+    /// What Apache Kafka 4.3.1 answered to each.
+    const ANSWERS: &str = "\
+set segment.bytes 5 => INVALID_CONFIG: Invalid value 5 for configuration segment.bytes: Value must be at least 1048576
+set nope 5 => INVALID_CONFIG: Unknown topic config name: nope
+append nope 5 => INVALID_CONFIG: Can't APPEND to key nope because its type is not LIST.
+subtract segment.bytes 5 => INVALID_CONFIG: Can't SUBTRACT to key segment.bytes because its type is not LIST.
+append cleanup.policy foo => INVALID_CONFIG: Invalid value foo for configuration cleanup.policy: String must be one of: compact, delete
+set remote.storage.enable true => INVALID_CONFIG: Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.";
+
     #[test]
     fn a_topics_mistakes_get_kafkas_answers() {
-        for (op, name, value, said) in [
-            (
-                Set,
-                "segment.bytes",
-                "5",
-                "Invalid value 5 for configuration segment.bytes: Value must be at least 1048576",
-            ),
-            (Set, "nope", "5", "Unknown topic config name: nope"),
-            (Append, "nope", "5", "Can't APPEND to key nope because its type is not LIST."),
-            (
-                Subtract,
-                "segment.bytes",
-                "5",
-                "Can't SUBTRACT to key segment.bytes because its type is not LIST.",
-            ),
-            (
-                Append,
-                "cleanup.policy",
-                "foo",
-                "Invalid value foo for configuration cleanup.policy: String must be one of: compact, delete",
-            ),
-            (
-                Set,
-                "remote.storage.enable",
-                "true",
-                "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.",
-            ),
-        ] {
-            let error = topic(&[], &[(op, name, value)]).unwrap_err();
-            assert_eq!(error, format!("INVALID_CONFIG: {said}"));
+        for (op, name, value, said) in transcript(ANSWERS) {
+            assert_eq!(topic(&[], &[(op, name, value)]).unwrap_err(), said);
         }
     }
 
