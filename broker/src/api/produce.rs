@@ -233,7 +233,7 @@ fn compression(config: BrokerCompression) -> Option<Compression> {
         BrokerCompression::Producer => return None,
         BrokerCompression::Uncompressed => Compression::NONE,
         BrokerCompression::Gzip { level } => Compression { codec: Codec::Gzip, level },
-        BrokerCompression::Snappy => Compression::of(Codec::Snappy),
+        BrokerCompression::Snappy => Compression::default_of(Codec::Snappy),
         BrokerCompression::Lz4 { level } => Compression { codec: Codec::Lz4, level },
         BrokerCompression::Zstd { level } => Compression { codec: Codec::Zstd, level },
     })

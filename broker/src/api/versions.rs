@@ -7,7 +7,7 @@ use kring_wire::messages::api_versions_request::ApiVersionsRequest;
 use kring_wire::messages::api_versions_response::{
     ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
-use kring_wire::{ApiKey, ErrorCode};
+use kring_wire::{ApiKey, ErrorCode, Str};
 
 use super::request::{PeerFault, Request};
 use super::response::{Head, Response, reply};
@@ -98,7 +98,7 @@ fn supported_features(version: i16) -> Vec<SupportedFeatureKey> {
     let features = features::SUPPORTED.iter().filter(|feature| version >= 4 || feature.min > 0);
     features
         .map(|feature| SupportedFeatureKey {
-            name: feature.name.into(),
+            name: Str::from_static(feature.name),
             min_version: feature.min,
             max_version: feature.max,
         })

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use kring_runtime::{blocking, fill_random, fs};
+use kring_runtime::fs;
 use kring_storage::{LogDir, LogName, MetaProperties, OpenedLogDir};
 use kring_wire::Uuid;
 
 use super::BootError;
 use crate::config::BrokerConfig;
+use crate::shard::random_id;
 
 /// All log directories, and where each partition was found.
 pub(super) struct Dirs {
@@ -66,14 +67,14 @@ async fn declare(dir: &OpenedLogDir, cluster_id: &str, node_id: i32) -> Result<U
     let Some(meta) = &dir.meta else {
         let id = random_id();
         let meta =
-            MetaProperties { cluster_id: cluster_id.to_string(), node_id, directory_id: id.to_string() };
+            MetaProperties { cluster_id: cluster_id.to_string(), node_id, directory_id: id };
         dir.dir.write_meta(&meta).await?;
         return Ok(id);
     };
     if meta.node_id != node_id {
         return Err(other_node(dir.dir.path(), meta.node_id, node_id));
     }
-    Ok(meta.directory_id.parse().unwrap_or_else(|_| random_id()))
+    Ok(meta.directory_id)
 }
 
 fn other_node(path: &Path, found: i32, wanted: i32) -> BootError {
@@ -81,17 +82,6 @@ fn other_node(path: &Path, found: i32, wanted: i32) -> BootError {
         "{} belongs to node {found}, and this broker is node {wanted}: set node.id={found}, or choose another --data-dir",
         path.display()
     ))
-}
-
-/// An id that Kafka would accept: random, and not beginning with a dash, which command lines misread.
-pub(super) fn random_id() -> Uuid {
-    loop {
-        let mut bytes = [0; 16];
-        fill_random(&mut bytes);
-        if let Some(id) = Uuid::from_random(bytes).filter(|id| !id.to_string().starts_with('-')) {
-            return id;
-        }
-    }
 }
 
 /// Directories of partitions that were deleted before the last stop.
@@ -108,5 +98,7 @@ fn remove_later(dir: &OpenedLogDir) {
 
 /// The name of this machine, for listeners on every interface.
 pub(super) async fn host_name() -> String {
-    blocking(kring_runtime::process::host_name).await
+    let name = fs::read("/proc/sys/kernel/hostname").await.unwrap_or_default();
+    let name = String::from_utf8_lossy(&name).trim().to_string();
+    if name.is_empty() { "localhost".to_string() } else { name }
 }

@@ -33,7 +33,14 @@ pub fn start(plan: Plan) -> Result<(), BootError> {
     kring_runtime::preflight(runtime.shard_count())?;
     let stages = Stages::new(plan, runtime.shard_count());
     let results = kring_runtime::run(&runtime, move |shard| run_shard(stages.clone(), shard))?;
-    results.into_iter().collect()
+    cause(results).map_or(Ok(()), Err)
+}
+
+/// The error that says why, rather than one that says that another shard has it.
+fn cause(results: Vec<Result<(), BootError>>) -> Option<BootError> {
+    let mut errors: Vec<BootError> = results.into_iter().filter_map(Result::err).collect();
+    let told = errors.iter().position(|error| !matches!(error, BootError::Elsewhere)).unwrap_or(0);
+    (told < errors.len()).then(|| errors.swap_remove(told))
 }
 
 /// One shard's life. Also what a simulation runs.

@@ -12,8 +12,9 @@ use super::listen::{self, Sockets};
 use super::stages::{Found, Stages};
 use super::{BootError, banner, dirs};
 use crate::api::ApiState;
+use crate::metadata::{Endpoint, Image};
 use crate::net::{Limits, Server};
-use crate::shard::{self, CONTROLLER_SHARD, Identity, MetadataLog, Shard, ShardParts};
+use crate::shard::{self, CONTROLLER_SHARD, Identity, MetadataLog, RunningController, Shard, ShardParts};
 
 pub(super) async fn run(stages: Arc<Stages>, id: ShardId) -> Result<(), BootError> {
     let begun = now();
@@ -24,16 +25,23 @@ pub(super) async fn run(stages: Arc<Stages>, id: ShardId) -> Result<(), BootErro
     let shard = make_shard(&stages, id, &found);
     let commands = take_commands(&stages, id, &shard);
     stages.taking_commands.pass().await;
-    let sockets = listen::bind_same(&found.bound).inspect_err(|_| stages.fail());
-    serve_until_stopped(&stages, &shard, sockets?).await;
+    let bound = listen::bind_same(&found.bound);
+    if bound.is_err() {
+        stages.fail();
+    }
+    let (sockets, result) = match bound {
+        Ok(sockets) => (sockets, Ok(())),
+        Err(error) => (Sockets::new(), Err(error)),
+    };
+    serve_until_stopped(&stages, &shard, sockets).await;
     stages.finished.hear().await;
     drop(commands);
-    Ok(())
+    result
 }
 
 /// The first shard's life.
 async fn first(stages: &Arc<Stages>, begun: Monotonic) -> Result<(), BootError> {
-    let (found, log, sockets) = match find(stages).await {
+    let (found, (log, image), sockets) = match find(stages).await {
         Ok(found) => found,
         Err(error) => {
             stages.found.make(None);
@@ -46,28 +54,40 @@ async fn first(stages: &Arc<Stages>, begun: Monotonic) -> Result<(), BootError> 
     let commands = take_commands(stages, id, &shard);
     stages.taking_commands.pass().await;
     let identity = identity(stages, &found);
-    let controller = shard::start_controller(&shard, log, identity).await.map_err(BootError::Metadata)?;
+    let controller = shard::start_controller(&shard, log, image, identity).await;
+    if controller.is_err() {
+        stages.fail();
+    }
     let checkpoints = keep_checkpoints(stages, &found);
     let ready = spawn(Queue::Net, announce(stages.clone(), found.clone(), begun));
     let stop = spawn(Queue::Net, wait_for_stop(stages.clone()));
     serve_until_stopped(stages, &shard, sockets).await;
     stages.closed.reached().await;
     drop((checkpoints, ready, stop));
-    controller.close().await;
-    let result = mark_clean(&found, &shard).await;
+    let result = finish(controller, &found, &shard).await;
     stages.finished.make(());
     drop(commands);
-    result
+    if stages.has_failed() { result.and(Err(BootError::Elsewhere)) } else { result }
+}
+
+/// The last steps, when every partition is closed.
+async fn finish(
+    controller: Result<RunningController, String>,
+    found: &Found,
+    shard: &Shard,
+) -> Result<(), BootError> {
+    controller.map_err(BootError::Metadata)?.close().await;
+    mark_clean(found, shard).await
 }
 
 /// What must be known before any shard can begin: directories, metadata, addresses.
-async fn find(stages: &Stages) -> Result<(Found, MetadataLog, Sockets), BootError> {
+async fn find(stages: &Stages) -> Result<(Found, (MetadataLog, Image), Sockets), BootError> {
     let config = &stages.plan.config;
     let dirs = Arc::new(dirs::open(config).await?);
     let (bound, sockets) = listen::bind_first(config).await?;
     let storage = storage(stages);
-    let (log, image) = MetadataLog::open(&storage, &dirs.dirs[0]).await.map_err(BootError::Metadata)?;
-    Ok((Found { dirs, image: Arc::new(image), bound: Arc::new(bound) }, log, sockets))
+    let opened = MetadataLog::open(&storage, &dirs.dirs[0]).await.map_err(BootError::Metadata)?;
+    Ok((Found { dirs, bound: Arc::new(bound) }, opened, sockets))
 }
 
 fn storage(stages: &Stages) -> ShardStorage {
@@ -101,14 +121,19 @@ fn take_commands(stages: &Stages, id: ShardId, shard: &Rc<Shard>) -> Task<()> {
 fn identity(stages: &Stages, found: &Found) -> Identity {
     let endpoints = found.bound.iter().filter_map(|bound| {
         let at = bound.advertised.as_ref()?;
-        Some((bound.name.as_str().into(), at.host.as_str().into(), at.port, bound.protocol))
+        Some(Endpoint {
+            listener: bound.name.as_str().into(),
+            host: at.host.as_str().into(),
+            port: at.port,
+            security_protocol: bound.protocol,
+        })
     });
     Identity {
-        node_id: stages.plan.config.node.id,
         rack: stages.plan.config.node.rack.as_deref().map(Into::into),
-        incarnation: dirs::random_id(),
+        incarnation_id: shard::random_id(),
         log_dirs: found.dirs.ids.clone(),
         endpoints: endpoints.collect(),
+        after_unclean_stop: !found.dirs.was_clean,
     }
 }
 
@@ -137,6 +162,10 @@ fn limits(shard: &Shard, shards: usize) -> Limits {
 /// Tells the operator, once every shard accepts.
 async fn announce(stages: Arc<Stages>, found: Found, begun: Monotonic) {
     stages.accepting.reached().await;
+    if stages.has_failed() {
+        stages.stopping.make(());
+        return;
+    }
     if let Some(path) = &stages.plan.ready_file
         && let Err(error) = banner::write_ready_file(path, &found.bound).await
     {

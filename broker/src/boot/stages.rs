@@ -8,7 +8,6 @@ use kring_runtime::channel::Event;
 use super::Plan;
 use super::dirs::Dirs;
 use super::listen::Bound;
-use crate::metadata::Image;
 use crate::shard::{Inbox, Mesh};
 
 /// A point that all shards must reach before any goes on.
@@ -73,7 +72,6 @@ impl<T: Clone> Announcement<T> {
 #[derive(Clone)]
 pub(super) struct Found {
     pub dirs: Arc<Dirs>,
-    pub image: Arc<Image>,
     pub bound: Arc<Vec<Bound>>,
 }
 
@@ -88,8 +86,6 @@ pub struct Stages {
     pub(super) taking_commands: Barrier,
     /// Every shard accepts connections.
     pub(super) accepting: Barrier,
-    /// Whether the start went well.
-    pub(super) started: Announcement<bool>,
     /// The broker is to stop.
     pub(super) stopping: Announcement<()>,
     /// Every shard has closed its logs.
@@ -109,7 +105,6 @@ impl Stages {
             found: Announcement::new(),
             taking_commands: Barrier::new(shards),
             accepting: Barrier::new(shards),
-            started: Announcement::new(),
             stopping: Announcement::new(),
             closed: Barrier::new(shards),
             finished: Announcement::new(),

@@ -1,2 +1,52 @@
-//! The `kring` command line.
+//! The `kring` command line: parses the words, runs the broker or a small client, and turns every error into one
+//! sentence and an exit code. Runs on the main thread; clients run on one shard of their own.
+
 pub mod args;
+mod start;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command, ConfigCommand, TuneCommand};
+
+/// Parses the process's arguments and does what they say.
+pub fn run() -> ExitCode {
+    match execute(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            complain(&sentence);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<(), String> {
+    match cli.command {
+        Command::Start(args) => start::run(args),
+        Command::Config(ConfigCommand::List) => print(&crate::config::list_text()),
+        Command::Tune(TuneCommand::Check) => print(&tuning()),
+        Command::Topic(_) | Command::Produce(_) | Command::Consume(_) => Err("not there yet".to_string()),
+    }
+}
+
+fn tuning() -> String {
+    let read = |path: &str| kring_runtime::process::read_text(path.as_ref()).ok();
+    kring_tuning::render(&kring_tuning::check(&read))
+}
+
+/// Writes to standard output; a reader that has gone away is no error, as in any pipe.
+fn print(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a sentence to standard error, where nobody may be listening either.
+fn complain(sentence: &str) {
+    let mut err = std::io::stderr().lock();
+    let _nobody_listens = writeln!(err, "kring: {sentence}");
+}

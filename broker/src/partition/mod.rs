@@ -32,13 +32,36 @@ pub struct Partition {
     topic: Str,
     leader_epoch: Cell<i32>,
     config: RefCell<Arc<TopicConfig>>,
+    log_dir: usize,
     log: Log,
 }
 
+/// What a partition is made of.
+pub struct PartitionParts {
+    pub id: PartitionId,
+    pub topic: Str,
+    pub leader_epoch: i32,
+    pub config: Arc<TopicConfig>,
+    /// Place of its directory in `log.dirs`.
+    pub log_dir: usize,
+    pub log: Log,
+}
+
 impl Partition {
-    pub fn new(id: PartitionId, topic: Str, leader_epoch: i32, config: Arc<TopicConfig>, log: Log) -> Rc<Self> {
-        let config = RefCell::new(config);
-        Rc::new(Self { id, topic, leader_epoch: Cell::new(leader_epoch), config, log })
+    pub fn new(parts: PartitionParts) -> Rc<Self> {
+        Rc::new(Self {
+            id: parts.id,
+            topic: parts.topic,
+            leader_epoch: Cell::new(parts.leader_epoch),
+            config: RefCell::new(parts.config),
+            log_dir: parts.log_dir,
+            log: parts.log,
+        })
+    }
+
+    /// Place of its directory in `log.dirs`.
+    pub fn log_dir(&self) -> usize {
+        self.log_dir
     }
 
     pub fn id(&self) -> PartitionId {

@@ -1,8 +1,8 @@
 //! Reading a log from its start, for those who keep their state in it: the controller and the coordinators.
 //! Runs on the core that owns the log; reads about a megabyte at a time.
 
-use bytes::{Bytes, BytesMut};
-use kring_storage::{Log, LogError, Offset, ReadPart, ReadRequest};
+use bytes::Bytes;
+use kring_storage::{Log, LogError, Offset, ReadRequest};
 use kring_wire::record::{Batch, RecordError, split_batches};
 
 /// Bytes asked of the log at a time.
@@ -51,7 +51,7 @@ impl Replay {
         let request =
             ReadRequest { offset: self.next, upto: self.end, max_bytes: CHUNK_BYTES, min_one_batch: true };
         let chunk = self.log.read(request).await?;
-        let bytes = joined(&self.log, chunk.parts).await?;
+        let bytes = chunk.into_bytes().await?;
         let batches = self.whole(&bytes)?;
         match batches.last() {
             Some(last) => self.next = Offset(last.header.end_offset()),
@@ -73,19 +73,4 @@ impl Replay {
         }
         Ok(batches)
     }
-}
-
-/// One buffer out of a read's parts.
-async fn joined(log: &Log, parts: Vec<ReadPart>) -> Result<Bytes, LogError> {
-    let mut whole = BytesMut::new();
-    for part in parts {
-        match part {
-            ReadPart::Memory(bytes) => whole.extend_from_slice(&bytes),
-            ReadPart::File(range) => {
-                let read = range.file.read_at(range.offset, range.len as usize).await;
-                whole.extend_from_slice(&read.map_err(|error| log.read_failed(&error))?);
-            }
-        }
-    }
-    Ok(whole.freeze())
 }

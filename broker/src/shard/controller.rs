@@ -5,24 +5,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kring_runtime::channel::{self, Receiver, Sender};
-use kring_runtime::{Queue, Task, spawn, wall_ms};
-use kring_wire::{ErrorCode, Str, Uuid};
+use kring_runtime::{Queue, Task, fill_random, spawn};
+use kring_wire::{Str, Uuid};
 
 use super::metadata_log::MetadataLog;
-use super::{Command, ReplyTo, Shard, give};
-use crate::controller::{ControllerReply, ControllerRequest};
+use super::{Command, Mesh, ReplyTo, Shard, give};
+use crate::controller::{Controller, ControllerReply, ControllerRequest, Registration};
+use crate::metadata::{Endpoint, Image};
 
 /// Operations that may wait for their turn.
 const WAITING_OPERATIONS: usize = 1024;
 
 /// Who this broker is, as it registers itself.
 pub struct Identity {
-    pub node_id: i32,
     pub rack: Option<Str>,
-    pub incarnation: Uuid,
+    pub incarnation_id: Uuid,
     pub log_dirs: Vec<Uuid>,
-    /// Listener, host, port, security protocol.
-    pub endpoints: Vec<(Str, Str, u16, i16)>,
+    pub endpoints: Vec<Endpoint>,
+    pub after_unclean_stop: bool,
 }
 
 type Operation = (ControllerRequest, ReplyTo<ControllerReply>);
@@ -32,26 +32,99 @@ pub(super) struct ControllerHandle {
     queue: Sender<Operation>,
 }
 
-/// The running controller.
+/// The controller with its log, at work.
 pub struct RunningController {
-    log: Rc<MetadataLog>,
-    task: Task<()>,
+    queue: Sender<Operation>,
+    task: Task<MetadataLog>,
 }
 
+/// The decider and everything it needs done.
+struct Driver {
+    controller: Controller,
+    log: MetadataLog,
+    mesh: Mesh,
+}
+
+/// Opens this broker's term, registers it, and lets every core follow; then operations are taken.
+/// The error is a sentence: without its metadata a broker does not start.
 pub async fn start_controller(
     shard: &Rc<Shard>,
     log: MetadataLog,
+    image: Image,
     identity: Identity,
 ) -> Result<RunningController, String> {
-    let _ = (shard, log, identity);
-    Err("stub".into())
+    let controller = Controller::new(shard.config(), image);
+    let mut driver = Driver { controller, log, mesh: shard.mesh.clone() };
+    driver.begin(identity).await?;
+    let (queue, operations) = channel::bounded(WAITING_OPERATIONS);
+    *shard.controller.borrow_mut() = Some(ControllerHandle { queue: queue.clone() });
+    Ok(RunningController { queue, task: spawn(Queue::Net, driver.run(operations)) })
 }
 
 impl RunningController {
+    /// Takes no more operations and closes the log.
     pub async fn close(self) {
-        drop(self.task);
-        if let Err(error) = self.log.close().await {
+        self.queue.close();
+        if let Err(error) = self.task.await.close().await {
             tracing::error!(%error, "the metadata log was not closed cleanly");
+        }
+    }
+}
+
+impl Driver {
+    async fn begin(&mut self, identity: Identity) -> Result<(), String> {
+        self.log.begin_term(self.controller.node_id()).await?;
+        let broker_epoch = self.controller.registration_offset(self.log.next_offset());
+        let registration = Registration {
+            incarnation_id: identity.incarnation_id,
+            broker_epoch,
+            endpoints: identity.endpoints,
+            rack: identity.rack,
+            log_dirs: identity.log_dirs,
+            after_unclean_stop: identity.after_unclean_stop,
+        };
+        self.operate(ControllerRequest::RegisterBroker(registration)).await.map(|_| ())
+    }
+
+    async fn run(mut self, operations: Receiver<Operation>) -> MetadataLog {
+        while let Ok((request, reply_to)) = operations.recv().await {
+            match self.operate(request).await {
+                Ok(reply) => give(reply_to, reply),
+                Err(error) => {
+                    // What is not durable has not happened; without its log the controller can do nothing more.
+                    tracing::error!(%error, "metadata can no longer be changed");
+                    break;
+                }
+            }
+        }
+        self.log
+    }
+
+    /// One operation from the decision to the last core that follows it.
+    async fn operate(&mut self, request: ControllerRequest) -> Result<ControllerReply, String> {
+        let outcome = self.controller.handle(request, &mut random_id);
+        if outcome.records.is_empty() {
+            return Ok(outcome.reply);
+        }
+        self.log.append(&outcome.records).await?;
+        self.controller.replay(&outcome.records).map_err(|error| error.to_string())?;
+        self.publish().await;
+        Ok(outcome.reply)
+    }
+
+    async fn publish(&self) {
+        let image: &Arc<Image> = self.controller.image();
+        self.mesh.ask_all(|reply_to| Command::Publish { image: image.clone(), reply_to }).await;
+    }
+}
+
+/// An id that Kafka's tools take: random, and not beginning with a dash, which command lines misread.
+pub fn random_id() -> Uuid {
+    loop {
+        let mut bytes = [0; 16];
+        fill_random(&mut bytes);
+        if let Some(id) = Uuid::from_random(bytes).filter(|id| !id.to_string().starts_with('-')) {
+            return id;
         }
     }
 }
@@ -59,10 +132,10 @@ impl RunningController {
 impl Shard {
     pub(super) fn control(&self, request: ControllerRequest, reply_to: ReplyTo<ControllerReply>) {
         let handle = self.controller.borrow();
-        let handle = handle.as_ref().expect("the first shard has the controller before it takes requests");
-        // A full queue drops the reply, which its asker takes for "try again".
-        if handle.queue.try_send((request, reply_to)).is_err() {
-            tracing::warn!("too many metadata operations are waiting");
+        let queued = handle.as_ref().is_some_and(|handle| handle.queue.try_send((request, reply_to)).is_ok());
+        if !queued {
+            // The dropped reply tells the asker to try again.
+            tracing::warn!("a metadata operation found the controller busy or not there yet");
         }
     }
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::iter;
-use kring_storage::{Log, LogDir, LogError, LogName};
+use kring_storage::{Log, LogDir, LogError, LogName, RecoveryReport};
 use kring_wire::Uuid;
 
 use super::Shard;
 use crate::config::TopicConfig;
 use crate::metadata::{ConfigResource, Image, Topic};
-use crate::partition::{Partition, PartitionId, log_config};
+use crate::partition::{Partition, PartitionId, PartitionParts, log_config};
 
 /// Logs that one shard opens at the same time, at start-up above all.
 const OPEN_AT_ONCE: usize = 32;
@@ -47,12 +47,10 @@ impl Shard {
 
     fn follow_configs(&self, old: &Image, new: &Image) {
         let node = ConfigResource::broker(self.config().node.id);
-        let layer = |image: &Image, resource| image.configs(&resource).cloned().unwrap_or_default();
-        let layers = |image: &Image| (layer(image, ConfigResource::cluster()), layer(image, node.clone()));
-        let (was, is) = (layers(old), layers(new));
-        let broker_changed = was != is;
+        let is_changed = |resource| old.configs(resource) != new.configs(resource);
+        let broker_changed = is_changed(&node) || is_changed(&ConfigResource::cluster());
         if broker_changed {
-            let config = self.config().with_dynamic(&is.0, &is.1);
+            let config = new.broker_config(&self.config());
             *self.config.borrow_mut() = Arc::new(config);
         }
         for topic in new.topics() {
@@ -107,8 +105,8 @@ impl Shard {
     async fn open(self: Rc<Self>, missing: Missing) {
         let name = LogName::new(missing.topic.name.as_str(), missing.id.index);
         let dir = self.directory_for(&name);
-        match self.open_log(&dir, name, &missing).await {
-            Ok(log) => self.adopt(missing, log),
+        match self.open_log(&self.log_dirs[dir], name, &missing).await {
+            Ok(log) => self.adopt(missing, log, dir),
             Err(error) => {
                 let partition = format!("{}-{}", missing.topic.name, missing.id.index);
                 tracing::error!(partition, %error, "this partition stays offline");
@@ -118,40 +116,37 @@ impl Shard {
 
     async fn open_log(&self, dir: &LogDir, name: LogName, missing: &Missing) -> Result<Log, LogError> {
         let config = Rc::new(log_config(&missing.config, self.config().producers.id_expiration_ms));
-        let topic_id = missing.id.topic.to_string();
-        let (log, report) = Log::open(&self.storage, dir, name, config, Some(&topic_id)).await?;
-        if report.is_worth_a_line() {
-            tracing::info!(partition = %log.name(), %report, "log recovered");
-        }
+        let (log, report) = Log::open(&self.storage, dir, name, config, Some(missing.id.topic)).await?;
+        tell(&log, &report);
         Ok(log)
     }
 
-    fn adopt(&self, missing: Missing, log: Log) {
+    fn adopt(&self, missing: Missing, log: Log, log_dir: usize) {
         let epoch = missing.topic.partition(missing.id.index).map_or(0, |state| state.leader_epoch);
-        let partition = Partition::new(missing.id, missing.topic.name.clone(), epoch, missing.config, log);
+        let partition = Partition::new(PartitionParts {
+            id: missing.id,
+            topic: missing.topic.name.clone(),
+            leader_epoch: epoch,
+            config: missing.config,
+            log_dir,
+            log,
+        });
         self.partitions.borrow_mut().insert(missing.id, partition.clone());
         self.groups.adopt(&missing.topic.name, partition);
     }
 
     /// Where a partition lives, or for a new one the directory with the fewest partitions of this core.
-    fn directory_for(&self, name: &LogName) -> LogDir {
+    fn directory_for(&self, name: &LogName) -> usize {
         if let Some(place) = self.located.get(name) {
-            return self.log_dirs[*place].clone();
+            return *place;
         }
         let mut counts: BTreeMap<usize, usize> = (0..self.log_dirs.len()).map(|place| (place, 0)).collect();
         for partition in self.all_partitions() {
-            if let Some(count) = counts.get_mut(&self.place_of(&partition)) {
+            if let Some(count) = counts.get_mut(&partition.log_dir()) {
                 *count += 1;
             }
         }
-        let place = counts.into_iter().min_by_key(|(place, count)| (*count, *place)).map_or(0, |(place, _)| place);
-        self.log_dirs[place].clone()
-    }
-
-    /// Index of the log directory that holds a partition.
-    pub(super) fn place_of(&self, partition: &Partition) -> usize {
-        let path = partition.log().dir().path();
-        self.log_dirs.iter().position(|dir| dir.path() == path).expect("a log lives in one of the directories")
+        counts.into_iter().min_by_key(|(place, count)| (*count, *place)).map_or(0, |(place, _)| place)
     }
 
     async fn remove(&self, partition: &Rc<Partition>) {
@@ -160,5 +155,17 @@ impl Shard {
         if let Err(error) = partition.log().delete().await {
             tracing::error!(partition = partition.name(), %error, "the files of a deleted partition remain");
         }
+    }
+}
+
+/// A recovery that found something is worth a line; one that was merely asked for is not.
+fn tell(log: &Log, report: &RecoveryReport) {
+    if report.torn_bytes > 0 {
+        tracing::warn!(
+            partition = %log.name(),
+            torn_bytes = report.torn_bytes,
+            log_end_offset = report.log_end_offset.0,
+            "an unfinished write was cut off"
+        );
     }
 }

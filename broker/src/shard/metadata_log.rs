@@ -21,9 +21,8 @@ impl MetadataLog {
     /// Opens the log, made if missing, and replays it. The error is a sentence.
     pub async fn open(storage: &ShardStorage, dir: &LogDir) -> Result<(Self, Image), String> {
         let name = LogName::new(names::CLUSTER_METADATA, 0);
-        let id = names::CLUSTER_METADATA_ID.to_string();
         let config = Rc::new(LogConfig { flush_messages: 1, ..LogConfig::default() });
-        let opened = Log::open(storage, dir, name, config, Some(&id)).await;
+        let opened = Log::open(storage, dir, name, config, Some(names::CLUSTER_METADATA_ID)).await;
         let (log, _) = opened.map_err(|error| format!("the metadata log cannot be opened: {error}"))?;
         let loaded = replay(&log).await.map_err(|why| format!("the metadata log cannot be followed: {why}"))?;
         let epoch = loaded.last_epoch.max(log.latest_epoch().map_or(0, |epoch| epoch.0)) + 1;

@@ -24,7 +24,7 @@ use kring_wire::{ErrorCode, Str, Uuid};
 
 pub use command::{Answers, Command, FetchTerms, ReplyTo};
 pub use serve::LogDirState;
-pub use controller::{Identity, RunningController, start_controller};
+pub use controller::{Identity, RunningController, random_id, start_controller};
 pub use gate::FetchGate;
 pub use metadata_log::MetadataLog;
 pub use mesh::{CONTROLLER_SHARD, Inbox, Mesh};

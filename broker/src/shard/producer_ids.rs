@@ -50,7 +50,7 @@ impl Shard {
         let request = ControllerRequest::AllocateProducerIds { broker_id: node_id };
         match self.ask_controller(request).await? {
             ControllerReply::ProducerIds(Ok(block)) => Ok(block),
-            ControllerReply::ProducerIds(Err(refusal)) => Err(ErrorCode::from(refusal.code).into()),
+            ControllerReply::ProducerIds(Err(refused)) => Err(refused.code.into()),
             other => unreachable!("a request for producer ids is answered with {other:?}"),
         }
     }

@@ -59,7 +59,7 @@ impl Shard {
         let size = |p: Rc<Partition>| PartitionSize {
             id: p.id(),
             topic: p.topic().clone(),
-            log_dir: self.place_of(&p),
+            log_dir: p.log_dir(),
             bytes: p.log().size_bytes(),
         };
         self.all_partitions().into_iter().map(size).collect()

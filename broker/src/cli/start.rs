@@ -1,0 +1,52 @@
+//! `kring start`: options and file become a configuration, log lines go to standard error, the broker runs.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use kring_runtime::process;
+use tracing_subscriber::EnvFilter;
+
+use super::args::StartArgs;
+use crate::boot::{self, Plan};
+use crate::config::{BrokerConfig, ConfigNotice, Flags};
+
+pub(super) fn run(args: StartArgs) -> Result<(), String> {
+    log_to_stderr();
+    let (config, notices) = configure(&args)?;
+    notices.iter().for_each(tell);
+    boot::start(Plan { config, ready_file: args.ready_file, greet: true }).map_err(|error| error.to_string())
+}
+
+fn configure(args: &StartArgs) -> Result<(BrokerConfig, Vec<ConfigNotice>), String> {
+    let path = args.config.as_ref().map(|path| path.display().to_string());
+    let text = args.config.as_deref().map(read).transpose()?;
+    let file = path.as_deref().zip(text.as_deref());
+    let flags = Flags {
+        data_dir: args.data_dir.as_ref().map(|dir| dir.display().to_string()),
+        listen: args.listen.clone(),
+        shards: args.shards,
+    };
+    BrokerConfig::from_sources(file, &args.overrides, &flags).map_err(|error| error.to_string())
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    process::read_text(path).map_err(|error| format!("the configuration {} cannot be read: {error}", path.display()))
+}
+
+fn tell(notice: &ConfigNotice) {
+    match notice {
+        ConfigNotice::Unknown { .. } => tracing::warn!("{notice}"),
+        ConfigNotice::NotNeeded { .. } => tracing::info!("{notice}"),
+    }
+}
+
+/// `KRING_LOG` chooses what is logged, in the usual filter syntax.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("KRING_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
