@@ -32,3 +32,8 @@ pub fn resident_bytes() -> u64 {
 pub fn open_file_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
+
+/// The text of a file that is read before any shard runs, or of one below `/proc` and `/sys`.
+pub fn read_text(path: &std::path::Path) -> std::io::Result<String> {
+    fs::read_to_string(path)
+}

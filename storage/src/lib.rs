@@ -31,6 +31,7 @@
 //! Every `Result` is `Result<_, LogError>` unless it says otherwise.
 
 mod appender;
+mod available;
 mod batch;
 mod checkpoint;
 mod config;
