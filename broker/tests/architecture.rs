@@ -90,7 +90,8 @@ fn modules_use_only_lower_levels() {
         for used in named_modules(&fs::read_to_string(&file).expect("a source file")) {
             let Some(level) = levels.get(&used) else { continue };
             if used != module && *level >= own && own < 9 {
-                broken.push(format!("{} ({module}, level {own}) uses {used} (level {level})", file.display()));
+                broken
+                    .push(format!("{} ({module}, level {own}) uses {used} (level {level})", file.display()));
             }
         }
     }

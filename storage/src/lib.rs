@@ -31,7 +31,6 @@
 //! Every `Result` is `Result<_, LogError>` unless it says otherwise.
 
 mod appender;
-mod available;
 mod batch;
 mod checkpoint;
 mod config;

@@ -1,6 +1,8 @@
 //! A log: the append path, the offsets and who waits for them, and what a partition asks of it.
 //! Judges no request; offsets and epochs come assigned. Lives on one shard, single-threaded; clones are the same log.
 
+mod available;
+
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::future::Future;
 use std::path::Path;

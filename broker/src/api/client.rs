@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use kring_wire::{ErrorCode, Str};
 use kring_wire::record::{RecordError, Rules, ValidatedBatch, Validator};
+use kring_wire::{ErrorCode, Str};
 
 use super::fetch_session::SessionCache;
 use crate::partition::PartitionId;

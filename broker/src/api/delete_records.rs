@@ -29,7 +29,11 @@ fn plan(client: &Client, topic: DeleteRecordsTopic) -> Vec<(i32, Result<(Partiti
         true => Err(ErrorCode::INVALID_TOPIC_EXCEPTION),
         false => client.find(&topic.name, index),
     };
-    topic.partitions.iter().map(|p| (p.partition_index, find(p.partition_index).map(|id| (id, p.offset)))).collect()
+    topic
+        .partitions
+        .iter()
+        .map(|p| (p.partition_index, find(p.partition_index).map(|id| (id, p.offset))))
+        .collect()
 }
 
 fn result(partition_index: i32, answer: Result<i64, ErrorCode>) -> DeleteRecordsPartitionResult {
@@ -37,5 +41,10 @@ fn result(partition_index: i32, answer: Result<i64, ErrorCode>) -> DeleteRecords
         Ok(low_watermark) => (low_watermark, ErrorCode::NONE),
         Err(error) => (-1, error),
     };
-    DeleteRecordsPartitionResult { partition_index, low_watermark, error_code: error.into(), ..Default::default() }
+    DeleteRecordsPartitionResult {
+        partition_index,
+        low_watermark,
+        error_code: error.into(),
+        ..Default::default()
+    }
 }

@@ -91,8 +91,10 @@ pub async fn ask_by_topic<E, R>(
     let mut entries = Vec::new();
     let mut shape = Vec::with_capacity(asked.len());
     for (topic, partitions) in asked {
-        let places: Vec<(i32, Result<(), ErrorCode>)> =
-            partitions.into_iter().map(|(index, entry)| (index, entry.map(|entry| entries.push(entry)))).collect();
+        let places: Vec<(i32, Result<(), ErrorCode>)> = partitions
+            .into_iter()
+            .map(|(index, entry)| (index, entry.map(|entry| entries.push(entry))))
+            .collect();
         shape.push((topic, places));
     }
     let mut answers = Split::new(mesh, entries).ask(mesh, command).await.collect().await.into_iter();

@@ -7,7 +7,9 @@ use std::time::Duration;
 use kring_runtime::disk::FileRange;
 use kring_runtime::{now, random_u64, wall_ms};
 use kring_wire::messages::fetch_request::FetchRequest;
-use kring_wire::messages::fetch_response::{EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData};
+use kring_wire::messages::fetch_response::{
+    EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData,
+};
 use kring_wire::{ErrorCode, Records, RecordsPart, Str, Uuid};
 
 use super::Client;
@@ -69,7 +71,8 @@ fn limits(client: &Client, body: &FetchRequest) -> Limits {
 
 fn session_request(body: FetchRequest, version: i16) -> SessionRequest {
     let uses_topic_ids = version >= BY_TOPIC_ID;
-    let key = |name: Str, id: Uuid| if uses_topic_ids { TopicKey::Id(id) } else { TopicKey::Name(name.detach()) };
+    let key =
+        |name: Str, id: Uuid| if uses_topic_ids { TopicKey::Id(id) } else { TopicKey::Name(name.detach()) };
     let mut wanted = Vec::new();
     for topic in body.topics {
         let topic_key = key(topic.topic, topic.topic_id);
@@ -87,7 +90,13 @@ fn session_request(body: FetchRequest, version: i16) -> SessionRequest {
         let topic_key = key(topic.topic, topic.topic_id);
         forgotten.extend(topic.partitions.into_iter().map(|index| (topic_key.clone(), index)));
     }
-    SessionRequest { session_id: body.session_id, epoch: body.session_epoch, uses_topic_ids, wanted, forgotten }
+    SessionRequest {
+        session_id: body.session_id,
+        epoch: body.session_epoch,
+        uses_topic_ids,
+        wanted,
+        forgotten,
+    }
 }
 
 /// Asks the owners for everything that is wanted, and waits until they have found enough together.
@@ -105,7 +114,9 @@ async fn read(client: &Client, limits: &Limits, wanted: Vec<Wanted>) -> Vec<Pair
     let mut answers = Split::new(mesh, entries).ask(mesh, command).await.collect().await.into_iter();
     let mut answer_of = |id: Result<PartitionId, ErrorCode>| match id {
         Err(error) => Fetched::refused(error),
-        Ok(_) => answers.next().expect("an answer for each entry").unwrap_or_else(|r| Fetched::refused(r.code)),
+        Ok(_) => {
+            answers.next().expect("an answer for each entry").unwrap_or_else(|r| Fetched::refused(r.code))
+        }
     };
     let fetched: Vec<Fetched> = found.into_iter().map(&mut answer_of).collect();
     within(limits.max_bytes, wanted.into_iter().zip(fetched).collect())
@@ -171,7 +182,9 @@ fn incremental(client: &Client, head: &Head, session_id: i32, epoch: i32, pairs:
     let said: Vec<_> = pairs.iter().map(|(w, f)| (w.topic.clone(), w.partition, answered(f))).collect();
     let kept = client.state.sessions.borrow_mut().filter(session_id, epoch, &said);
     match kept {
-        Err(error) => reply(head, &FetchResponse { error_code: error.into(), session_id, ..Default::default() }),
+        Err(error) => {
+            reply(head, &FetchResponse { error_code: error.into(), session_id, ..Default::default() })
+        }
         Ok(kept) => {
             let changed = pairs.into_iter().zip(kept).filter(|(_, keep)| *keep).map(|(pair, _)| pair);
             assemble(head, session_id, changed.collect())

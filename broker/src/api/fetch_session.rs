@@ -116,7 +116,11 @@ impl Session {
     }
 
     fn wanted(&self) -> Vec<Wanted> {
-        self.order.values().filter_map(|key| self.partitions.get(key)).map(|(_, r)| r.wanted.clone()).collect()
+        self.order
+            .values()
+            .filter_map(|key| self.partitions.get(key))
+            .map(|(_, r)| r.wanted.clone())
+            .collect()
     }
 
     /// Takes note of what is about to be answered; true when the partition must be in the response.
@@ -195,11 +199,7 @@ impl SessionCache {
             self.sessions.remove(&request.session_id);
             return Plan::Sessionless(Vec::new());
         }
-        Plan::Incremental {
-            session_id: request.session_id,
-            epoch: session.epoch,
-            wanted: session.wanted(),
-        }
+        Plan::Incremental { session_id: request.session_id, epoch: session.epoch, wanted: session.wanted() }
     }
 
     /// Opens a session over partitions that a full fetch has just answered; `NO_SESSION` when there is no room.
@@ -238,7 +238,10 @@ impl SessionCache {
         if session.epoch != epoch {
             return Err(ErrorCode::INVALID_FETCH_SESSION_EPOCH);
         }
-        Ok(answered.iter().map(|(topic, index, answer)| session.note(&(topic.clone(), *index), *answer)).collect())
+        Ok(answered
+            .iter()
+            .map(|(topic, index, answer)| session.note(&(topic.clone(), *index), *answer))
+            .collect())
     }
 
     fn has_room(&mut self, now_ms: i64) -> bool {
@@ -246,7 +249,8 @@ impl SessionCache {
             return true;
         }
         let oldest = self.sessions.iter().min_by_key(|(id, s)| (s.last_used_ms, **id));
-        let evictable = oldest.filter(|(_, s)| now_ms - s.last_used_ms > EVICTABLE_AFTER_MS).map(|(id, _)| *id);
+        let evictable =
+            oldest.filter(|(_, s)| now_ms - s.last_used_ms > EVICTABLE_AFTER_MS).map(|(id, _)| *id);
         evictable.is_some_and(|id| self.sessions.remove(&id).is_some())
     }
 }
@@ -267,7 +271,13 @@ mod tests {
     }
 
     fn quiet(high_watermark: i64) -> Answered {
-        Answered { has_records: false, has_error: false, diverges: false, high_watermark, log_start_offset: 0 }
+        Answered {
+            has_records: false,
+            has_error: false,
+            diverges: false,
+            high_watermark,
+            log_start_offset: 0,
+        }
     }
 
     fn request(session_id: i32, epoch: i32, wanted: Vec<Wanted>) -> SessionRequest {
@@ -286,10 +296,7 @@ mod tests {
         let mut cache = SessionCache::new(4);
         assert_eq!(opened(&mut cache), 7);
         let plan = cache.plan(request(7, 1, vec![want(1, 9)]), 1);
-        assert_eq!(
-            plan,
-            Plan::Incremental { session_id: 7, epoch: 2, wanted: vec![want(0, 5), want(1, 9)] }
-        );
+        assert_eq!(plan, Plan::Incremental { session_id: 7, epoch: 2, wanted: vec![want(0, 5), want(1, 9)] });
     }
 
     #[test]

@@ -48,7 +48,8 @@ fn plan(client: &Client, version: i16, body: ListOffsetsRequest) -> AskedByTopic
 /// A partition that a request names twice is refused both times.
 fn doubled(body: &ListOffsetsRequest) -> HashSet<(Str, i32)> {
     let mut seen = HashSet::new();
-    let all = body.topics.iter().flat_map(|t| t.partitions.iter().map(|p| (t.name.clone(), p.partition_index)));
+    let all =
+        body.topics.iter().flat_map(|t| t.partitions.iter().map(|p| (t.name.clone(), p.partition_index)));
     all.filter(|key| !seen.insert(key.clone())).collect()
 }
 
@@ -62,7 +63,8 @@ fn check(
     if is_doubled {
         return Err(ErrorCode::INVALID_REQUEST);
     }
-    if asked.timestamp < 0 && !MARKS.iter().any(|(mark, since)| *mark == asked.timestamp && version >= *since) {
+    if asked.timestamp < 0 && !MARKS.iter().any(|(mark, since)| *mark == asked.timestamp && version >= *since)
+    {
         return Err(ErrorCode::UNSUPPORTED_VERSION);
     }
     let id = client.find(topic, asked.partition_index)?;
@@ -74,7 +76,8 @@ fn listed(
     partition_index: i32,
     answer: Result<ListedOffset, ErrorCode>,
 ) -> ListOffsetsPartitionResponse {
-    let response = ListOffsetsPartitionResponse { partition_index, ..ListOffsetsPartitionResponse::default() };
+    let response =
+        ListOffsetsPartitionResponse { partition_index, ..ListOffsetsPartitionResponse::default() };
     match answer {
         Err(error) => ListOffsetsPartitionResponse { error_code: error.into(), ..response },
         Ok(found) => ListOffsetsPartitionResponse {
@@ -87,11 +90,15 @@ fn listed(
 }
 
 /// Where leader epochs end (KIP-320).
-pub async fn epoch_ends(client: &Rc<Client>, body: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
+pub async fn epoch_ends(
+    client: &Rc<Client>,
+    body: OffsetForLeaderEpochRequest,
+) -> OffsetForLeaderEpochResponse {
     let mut asked: AskedByTopic<EpochQuery> = Vec::with_capacity(body.topics.len());
     for topic in body.topics {
         let partitions = topic.partitions.into_iter().map(|p| {
-            let query = EpochQuery { current_leader_epoch: p.current_leader_epoch, leader_epoch: p.leader_epoch };
+            let query =
+                EpochQuery { current_leader_epoch: p.current_leader_epoch, leader_epoch: p.leader_epoch };
             (p.partition, client.find(&topic.topic, p.partition).map(|id| (id, query)))
         });
         let partitions = partitions.collect();

@@ -24,7 +24,8 @@ pub async fn handle(client: &Rc<Client>, body: DescribeLogDirsRequest) -> Descri
         }
     }
     let dirs = client.shard.log_dir_states().await;
-    let results = dirs.into_iter().enumerate().map(|(i, dir)| result(dir, by_dir.remove(&i).unwrap_or_default()));
+    let results =
+        dirs.into_iter().enumerate().map(|(i, dir)| result(dir, by_dir.remove(&i).unwrap_or_default()));
     DescribeLogDirsResponse { results: results.collect(), ..DescribeLogDirsResponse::default() }
 }
 

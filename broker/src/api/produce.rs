@@ -11,7 +11,9 @@ use kring_wire::messages::produce_request::{PartitionProduceData, ProduceRequest
 use kring_wire::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
-use kring_wire::record::{Codec, Compression, CrcSet, RecordError, Rules, TimestampType, ValidatedBatch, verify_crcs};
+use kring_wire::record::{
+    Codec, Compression, CrcSet, RecordError, Rules, TimestampType, ValidatedBatch, verify_crcs,
+};
 use kring_wire::{ErrorCode, Str, Uuid};
 
 use super::fan_out::{Asked, Split};
@@ -67,12 +69,15 @@ async fn finish(
     planned: Vec<(TopicProduceResponse, Vec<(i32, Outcome)>)>,
     asked: Asked<Produced>,
 ) -> Result<Response, PeerFault> {
-    let mut answers: Vec<Option<Result<Produced, Refusal>>> = asked.collect().await.into_iter().map(Some).collect();
+    let mut answers: Vec<Option<Result<Produced, Refusal>>> =
+        asked.collect().await.into_iter().map(Some).collect();
     let mut body = ProduceResponse::default();
     for (mut topic, outcomes) in planned {
         let answered = outcomes.into_iter().map(|(index, outcome)| match outcome {
             Outcome::Refused(refused) => refused,
-            Outcome::Asked(place) => answered(index, answers[place].take().expect("one answer for one place")),
+            Outcome::Asked(place) => {
+                answered(index, answers[place].take().expect("one answer for one place"))
+            }
         });
         topic.partition_responses = answered.collect();
         body.responses.push(topic);
@@ -88,7 +93,9 @@ fn without_answer(body: &ProduceResponse) -> Response {
 
 fn answered(index: i32, answer: Result<Produced, Refusal>) -> PartitionProduceResponse {
     match answer {
-        Err(refusal) => PartitionProduceResponse { error_message: refusal.message, ..refused(index, refusal.code) },
+        Err(refusal) => {
+            PartitionProduceResponse { error_message: refusal.message, ..refused(index, refusal.code) }
+        }
         Ok(produced) => PartitionProduceResponse {
             index,
             base_offset: produced.base_offset,
@@ -141,7 +148,8 @@ struct Target {
 
 impl<'a> Planner<'a> {
     fn new(client: &'a Client, head: &Head, body: &'a ProduceRequest) -> Self {
-        let batches: Vec<&Bytes> = body.topic_data.iter().flat_map(|t| &t.partition_data).filter_map(bytes_of).collect();
+        let batches: Vec<&Bytes> =
+            body.topic_data.iter().flat_map(|t| &t.partition_data).filter_map(bytes_of).collect();
         let crcs = verify_crcs(&batches);
         let entries = Vec::with_capacity(batches.len());
         Self { client, version: head.version, body, crcs, next_crc: 0, now_ms: wall_ms(), entries }
@@ -168,8 +176,7 @@ impl<'a> Planner<'a> {
         let image = self.client.shard.image();
         let by_id = self.version >= 13;
         let topic = if by_id { image.topic_by_id(id) } else { image.topic(name) };
-        let missing =
-            if by_id { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
+        let missing = if by_id { ErrorCode::UNKNOWN_TOPIC_ID } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
         let topic = topic.ok_or(missing)?;
         if topic.is_internal() {
             return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);

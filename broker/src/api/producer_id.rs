@@ -13,7 +13,9 @@ pub async fn handle(client: &Rc<Client>, request: InitProducerIdRequest) -> Init
     match request.transactional_id {
         Some(_) => refused(ErrorCode::UNSUPPORTED_VERSION),
         None => match client.shard.next_producer_id().await {
-            Ok(producer_id) => InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() },
+            Ok(producer_id) => {
+                InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() }
+            }
             Err(refusal) => refused(refusal.code),
         },
     }

@@ -58,7 +58,9 @@ pub fn handle(mut request: Request, image: &Image) -> Result<Response, PeerFault
     }
     let body: ApiVersionsRequest = request.body()?;
     let head = Head::from(&request);
-    if request.version >= 3 && !(is_token(&body.client_software_name) && is_token(&body.client_software_version)) {
+    if request.version >= 3
+        && !(is_token(&body.client_software_name) && is_token(&body.client_software_version))
+    {
         return Ok(reply(&head, &refused(ErrorCode::INVALID_REQUEST)));
     }
     Ok(reply(&head, &offer(request.version, image)))

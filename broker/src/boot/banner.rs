@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use kring_runtime::{fs, process};
+use kring_runtime::fs;
 
 use super::listen::Bound;
 use super::{BootError, Plan};
@@ -11,16 +11,18 @@ use crate::config::BrokerConfig;
 
 /// Says where the broker listens, where its data is, on which cores it runs, and how to try it.
 pub(super) fn greet(plan: &Plan, bound: &[Bound], shards: usize, started_in_ms: u64) {
-    let text = lines(&plan.config, bound, shards, started_in_ms);
+    let text = lines(plan, bound, shards, started_in_ms);
     let mut out = std::io::stdout().lock();
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
         tracing::debug!("standard output is closed");
     }
 }
 
-fn lines(config: &BrokerConfig, bound: &[Bound], shards: usize, started_in_ms: u64) -> String {
+fn lines(plan: &Plan, bound: &[Bound], shards: usize, started_in_ms: u64) -> String {
+    let config = &plan.config;
     let version = env!("CARGO_PKG_VERSION");
-    let first = bound.iter().find_map(|b| b.advertised.as_ref()).map_or_else(String::new, ToString::to_string);
+    let first =
+        bound.iter().find_map(|b| b.advertised.as_ref()).map_or_else(String::new, ToString::to_string);
     let server = if first == "localhost:9092" { String::new() } else { format!(" --server {first}") };
     format!(
         "Kring {version} is ready ({started_in_ms} ms)\n  \
@@ -32,7 +34,7 @@ fn lines(config: &BrokerConfig, bound: &[Bound], shards: usize, started_in_ms: u
                       kring consume greetings --from-beginning{server}\n",
         listening(bound),
         data(config),
-        shard_text(shards),
+        shard_text(&plan.cpus, shards),
         durability(config),
     )
 }
@@ -49,8 +51,7 @@ fn data(config: &BrokerConfig) -> String {
     config.dirs.logs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn shard_text(shards: usize) -> String {
-    let cpus = process::cpus();
+fn shard_text(cpus: &[usize], shards: usize) -> String {
     let names: Vec<String> = (0..shards).map(|shard| cpus[shard % cpus.len().max(1)].to_string()).collect();
     let cores = if shards == 1 { "core" } else { "cores" };
     format!("{shards}, on {cores} {}", names.join(", "))
@@ -66,7 +67,8 @@ fn durability(config: &BrokerConfig) -> &'static str {
 
 /// One `NAME host:port` a line.
 pub(super) async fn write_ready_file(path: &Path, bound: &[Bound]) -> Result<(), BootError> {
-    let pairs = bound.iter().flat_map(|b| b.addresses.iter().map(move |address| format!("{} {address}\n", b.name)));
+    let pairs =
+        bound.iter().flat_map(|b| b.addresses.iter().map(move |address| format!("{} {address}\n", b.name)));
     let text: String = pairs.collect();
     let written = fs::write_atomic(path, text.as_bytes()).await;
     written.map_err(|error| BootError::ReadyFile { path: path.display().to_string(), error })

@@ -66,8 +66,7 @@ fn cluster_id(opened: &[OpenedLogDir]) -> Result<String, BootError> {
 async fn declare(dir: &OpenedLogDir, cluster_id: &str, node_id: i32) -> Result<Uuid, BootError> {
     let Some(meta) = &dir.meta else {
         let id = random_id();
-        let meta =
-            MetaProperties { cluster_id: cluster_id.to_string(), node_id, directory_id: id };
+        let meta = MetaProperties { cluster_id: cluster_id.to_string(), node_id, directory_id: id };
         dir.dir.write_meta(&meta).await?;
         return Ok(id);
     };

@@ -12,8 +12,14 @@ pub enum BootError {
     LogDir(LogError),
     /// The directory belongs to another cluster or node.
     OtherNode(String),
-    Listen { address: String, error: std::io::Error },
-    ReadyFile { path: String, error: std::io::Error },
+    Listen {
+        address: String,
+        error: std::io::Error,
+    },
+    ReadyFile {
+        path: String,
+        error: std::io::Error,
+    },
     /// The metadata log cannot be read or written.
     Metadata(String),
     /// Another shard said what was wrong.
@@ -36,12 +42,21 @@ impl fmt::Display for BootError {
 fn listen_sentence(f: &mut fmt::Formatter<'_>, address: &str, error: &std::io::Error) -> fmt::Result {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            write!(f, "{address} is in use by another program: stop it, or choose another address with --listen HOST:PORT")
+            write!(
+                f,
+                "{address} is in use by another program: stop it, or choose another address with --listen HOST:PORT"
+            )
         }
         std::io::ErrorKind::PermissionDenied => {
-            write!(f, "{address} may not be used by this user: choose a port from 1024 on with --listen HOST:PORT")
+            write!(
+                f,
+                "{address} may not be used by this user: choose a port from 1024 on with --listen HOST:PORT"
+            )
         }
-        _ => write!(f, "cannot listen on {address} ({error}): choose an address of this machine with --listen HOST:PORT"),
+        _ => write!(
+            f,
+            "cannot listen on {address} ({error}): choose an address of this machine with --listen HOST:PORT"
+        ),
     }
 }
 

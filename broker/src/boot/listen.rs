@@ -26,7 +26,12 @@ pub(super) async fn bind_first(config: &BrokerConfig) -> Result<(Vec<Bound>, Soc
         let listeners = bind_one(&listener.bind).await?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::local_addr).collect();
         let advertised = advertised(listener, addresses[0].port()).await;
-        bound.push(Bound { name: listener.name.clone(), protocol: listener.protocol.id(), addresses, advertised });
+        bound.push(Bound {
+            name: listener.name.clone(),
+            protocol: listener.protocol.id(),
+            addresses,
+            advertised,
+        });
         sockets.extend(listeners.into_iter().map(|socket| (listener.name.clone(), socket)));
     }
     Ok((bound, sockets))
@@ -88,7 +93,9 @@ fn listen_error(at: &HostPort, error: std::io::Error) -> BootError {
 async fn advertised(listener: &config::Listener, port: u16) -> Option<HostPort> {
     match &listener.advertised {
         Advertised::Nowhere => None,
-        Advertised::At(at) => Some(HostPort { host: at.host.clone(), port: if at.port == 0 { port } else { at.port } }),
+        Advertised::At(at) => {
+            Some(HostPort { host: at.host.clone(), port: if at.port == 0 { port } else { at.port } })
+        }
         Advertised::AsBound if listener.bind.is_every_interface() => {
             Some(HostPort { host: dirs::host_name().await, port })
         }

@@ -23,6 +23,8 @@ pub struct Plan {
     pub config: BrokerConfig,
     /// The bound addresses are written here once connections are accepted.
     pub ready_file: Option<PathBuf>,
+    /// The CPUs of this process, asked before any shard is pinned to one.
+    pub cpus: Vec<usize>,
     /// Whether to print the lines that greet a person.
     pub greet: bool,
 }

@@ -203,7 +203,10 @@ fn keep_checkpoints(stages: &Stages, found: &Found) -> Task<()> {
 
 async fn mark_clean(found: &Found, shard: &Shard) -> Result<(), BootError> {
     for dir in &found.dirs.dirs {
-        if !dir.mark_clean(shard.image().broker(shard.config().node.id).map_or(-1, |broker| broker.epoch)).await? {
+        if !dir
+            .mark_clean(shard.image().broker(shard.config().node.id).map_or(-1, |broker| broker.epoch))
+            .await?
+        {
             tracing::warn!(path = %dir.path().display(), "the next start will check this directory");
         }
     }

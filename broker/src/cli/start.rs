@@ -14,7 +14,8 @@ pub(super) fn run(args: StartArgs) -> Result<(), String> {
     log_to_stderr();
     let (config, notices) = configure(&args)?;
     notices.iter().for_each(tell);
-    boot::start(Plan { config, ready_file: args.ready_file, greet: true }).map_err(|error| error.to_string())
+    let plan = Plan { config, ready_file: args.ready_file, cpus: process::cpus(), greet: true };
+    boot::start(plan).map_err(|error| error.to_string())
 }
 
 fn configure(args: &StartArgs) -> Result<(BrokerConfig, Vec<ConfigNotice>), String> {
@@ -30,7 +31,8 @@ fn configure(args: &StartArgs) -> Result<(BrokerConfig, Vec<ConfigNotice>), Stri
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    process::read_text(path).map_err(|error| format!("the configuration {} cannot be read: {error}", path.display()))
+    process::read_text(path)
+        .map_err(|error| format!("the configuration {} cannot be read: {error}", path.display()))
 }
 
 fn tell(notice: &ConfigNotice) {

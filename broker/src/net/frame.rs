@@ -66,11 +66,6 @@ impl FrameReader {
         &mut self.buffer
     }
 
-    /// Whether a part of a frame has arrived.
-    pub fn is_mid_frame(&self) -> bool {
-        !self.buffer.is_empty()
-    }
-
     /// Gives memory back between requests, so that an idle connection costs little.
     pub fn release_memory(&mut self) {
         if self.buffer.is_empty() {
@@ -108,7 +103,7 @@ mod tests {
         assert_eq!(reader.next_frame().unwrap().unwrap(), "abcdefgh");
         assert_eq!(reader.next_frame().unwrap().unwrap(), "ABCDEFGHI");
         assert_eq!(reader.next_frame(), Ok(None));
-        assert!(reader.is_mid_frame());
+        assert_eq!(reader.buffer.len(), 2, "the beginning of the next frame is kept");
     }
 
     #[test]

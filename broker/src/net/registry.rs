@@ -87,12 +87,4 @@ impl Registry {
         let all = std::mem::take(&mut *self.open.borrow_mut());
         drop(all);
     }
-
-    pub fn len(&self) -> usize {
-        self.open.borrow().len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }

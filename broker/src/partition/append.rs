@@ -57,7 +57,10 @@ impl Partition {
 
     fn appended(&self, base_offset: Offset, end: Offset, log_append_time_ms: i64) -> Appended {
         let log_start_offset = self.log().offsets().start().0;
-        Appended { produced: Produced { base_offset: base_offset.0, log_append_time_ms, log_start_offset }, end }
+        Appended {
+            produced: Produced { base_offset: base_offset.0, log_append_time_ms, log_start_offset },
+            end,
+        }
     }
 
     fn stamps_append_time(&self) -> bool {
@@ -88,4 +91,3 @@ fn fenced(error: ProducerError) -> Refusal {
         ProducerError::CoordinatorFenced { .. } => ErrorCode::TRANSACTION_COORDINATOR_FENCED.into(),
     }
 }
-

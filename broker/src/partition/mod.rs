@@ -20,8 +20,8 @@ pub use append::Appended;
 pub use read::News;
 pub use replay::{Replay, ReplayError};
 pub use types::{
-    Acks, EpochQuery, FetchEntry, Fetched, FetchedPart, ListedOffset, OffsetQuery, PartitionId, PartitionSize,
-    Produced, Refusal,
+    Acks, EpochQuery, FetchEntry, Fetched, FetchedPart, ListedOffset, OffsetQuery, PartitionId,
+    PartitionSize, Produced, Refusal,
 };
 
 use crate::config::TopicConfig;

@@ -19,7 +19,9 @@ impl std::fmt::Display for ReplayError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Log(error) => error.fmt(f),
-            Self::Batch { offset, error } => write!(f, "the batch at offset {offset} cannot be read: {error}"),
+            Self::Batch { offset, error } => {
+                write!(f, "the batch at offset {offset} cannot be read: {error}")
+            }
         }
     }
 }

@@ -12,7 +12,8 @@ use crate::controller::{ControllerReply, ControllerRequest};
 use crate::group::messages::{Reply as GroupReply, Request as GroupRequest};
 use crate::metadata::Image;
 use crate::partition::{
-    Acks, EpochQuery, FetchEntry, Fetched, ListedOffset, OffsetQuery, PartitionId, PartitionSize, Produced, Refusal,
+    Acks, EpochQuery, FetchEntry, Fetched, ListedOffset, OffsetQuery, PartitionId, PartitionSize, Produced,
+    Refusal,
 };
 
 /// Where a reply goes: back to the core that asked.
@@ -31,14 +32,43 @@ pub struct FetchTerms {
 
 /// Everything that one core may ask of another.
 pub enum Command {
-    Produce { acks: Acks, entries: Vec<(PartitionId, ValidatedBatch)>, reply_to: ReplyTo<Answers<Produced>> },
-    Fetch { terms: FetchTerms, entries: Vec<(PartitionId, FetchEntry)>, reply_to: ReplyTo<Answers<Fetched>> },
-    ListOffsets { entries: Vec<(PartitionId, OffsetQuery)>, reply_to: ReplyTo<Answers<ListedOffset>> },
-    EpochEnds { entries: Vec<(PartitionId, EpochQuery)>, reply_to: ReplyTo<Answers<(i32, i64)>> },
-    DeleteRecords { entries: Vec<(PartitionId, i64)>, reply_to: ReplyTo<Answers<i64>> },
-    Sizes { reply_to: ReplyTo<Vec<PartitionSize>> },
-    Group { partition: i32, request: GroupRequest, reply_to: ReplyTo<GroupReply> },
-    Controller { request: ControllerRequest, reply_to: ReplyTo<ControllerReply> },
+    Produce {
+        acks: Acks,
+        entries: Vec<(PartitionId, ValidatedBatch)>,
+        reply_to: ReplyTo<Answers<Produced>>,
+    },
+    Fetch {
+        terms: FetchTerms,
+        entries: Vec<(PartitionId, FetchEntry)>,
+        reply_to: ReplyTo<Answers<Fetched>>,
+    },
+    ListOffsets {
+        entries: Vec<(PartitionId, OffsetQuery)>,
+        reply_to: ReplyTo<Answers<ListedOffset>>,
+    },
+    EpochEnds {
+        entries: Vec<(PartitionId, EpochQuery)>,
+        reply_to: ReplyTo<Answers<(i32, i64)>>,
+    },
+    DeleteRecords {
+        entries: Vec<(PartitionId, i64)>,
+        reply_to: ReplyTo<Answers<i64>>,
+    },
+    Sizes {
+        reply_to: ReplyTo<Vec<PartitionSize>>,
+    },
+    Group {
+        partition: i32,
+        request: GroupRequest,
+        reply_to: ReplyTo<GroupReply>,
+    },
+    Controller {
+        request: ControllerRequest,
+        reply_to: ReplyTo<ControllerReply>,
+    },
     /// A new image; answered when this shard's partitions follow it.
-    Publish { image: Arc<Image>, reply_to: ReplyTo<()> },
+    Publish {
+        image: Arc<Image>,
+        reply_to: ReplyTo<()>,
+    },
 }

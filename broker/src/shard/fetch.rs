@@ -17,8 +17,10 @@ impl Shard {
         terms: FetchTerms,
         entries: Vec<(PartitionId, FetchEntry)>,
     ) -> impl Future<Output = Answers<Fetched>> + use<> {
-        let places: Vec<Place> =
-            entries.into_iter().map(|(id, entry)| self.partition(id).map(|partition| (partition, entry))).collect();
+        let places: Vec<Place> = entries
+            .into_iter()
+            .map(|(id, entry)| self.partition(id).map(|partition| (partition, entry)))
+            .collect();
         async move {
             park(&terms, &places).await;
             read_all(&terms, places).await

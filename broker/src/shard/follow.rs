@@ -80,7 +80,10 @@ impl Shard {
             return Vec::new();
         }
         self.topic_configs.borrow_mut().retain(|topic, _| !removed.contains(topic));
-        self.all_partitions().into_iter().filter(|partition| removed.contains(&partition.id().topic)).collect()
+        self.all_partitions()
+            .into_iter()
+            .filter(|partition| removed.contains(&partition.id().topic))
+            .collect()
     }
 
     fn missing(&self, old: &Image, new: &Image) -> Vec<Missing> {
@@ -93,7 +96,11 @@ impl Shard {
                 match self.partition(id) {
                     Ok(known) => known.set_leader_epoch(state.leader_epoch),
                     Err(_) if self.mesh.owned_here(id) => {
-                        missing.push(Missing { id, topic: topic.clone(), config: self.topic_config(topic.id) });
+                        missing.push(Missing {
+                            id,
+                            topic: topic.clone(),
+                            config: self.topic_config(topic.id),
+                        });
                     }
                     Err(_) => {}
                 }

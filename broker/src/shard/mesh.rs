@@ -26,7 +26,8 @@ pub type Inbox = Receiver<Command>;
 impl Mesh {
     /// A mesh of `shards`, with their inboxes in order.
     pub fn new(shards: usize) -> (Self, Vec<Inbox>) {
-        let (inboxes, drains): (Vec<_>, Vec<_>) = (0..shards).map(|_| channel::bounded(INBOX_COMMANDS)).unzip();
+        let (inboxes, drains): (Vec<_>, Vec<_>) =
+            (0..shards).map(|_| channel::bounded(INBOX_COMMANDS)).unzip();
         (Self { inboxes: inboxes.into() }, drains)
     }
 
@@ -53,7 +54,11 @@ impl Mesh {
     }
 
     /// Queues a command and gives its reply to wait for.
-    pub async fn ask<T>(&self, shard: usize, command: impl FnOnce(ReplyTo<T>) -> Command) -> ReplyReceiver<T> {
+    pub async fn ask<T>(
+        &self,
+        shard: usize,
+        command: impl FnOnce(ReplyTo<T>) -> Command,
+    ) -> ReplyReceiver<T> {
         let (reply_to, reply) = channel::oneshot();
         self.send(shard, command(reply_to)).await;
         reply

@@ -24,7 +24,8 @@ impl MetadataLog {
         let config = Rc::new(LogConfig { flush_messages: 1, ..LogConfig::default() });
         let opened = Log::open(storage, dir, name, config, Some(names::CLUSTER_METADATA_ID)).await;
         let (log, _) = opened.map_err(|error| format!("the metadata log cannot be opened: {error}"))?;
-        let loaded = replay(&log).await.map_err(|why| format!("the metadata log cannot be followed: {why}"))?;
+        let loaded =
+            replay(&log).await.map_err(|why| format!("the metadata log cannot be followed: {why}"))?;
         let epoch = loaded.last_epoch.max(log.latest_epoch().map_or(0, |epoch| epoch.0)) + 1;
         Ok((Self { log, epoch }, loaded.image))
     }
@@ -75,7 +76,10 @@ async fn replay(log: &Log) -> Result<Loaded, String> {
     }
     let loaded = follower.finish();
     if loaded.unfinished_records > 0 {
-        tracing::warn!(records = loaded.unfinished_records, "an unfinished metadata transaction is passed over");
+        tracing::warn!(
+            records = loaded.unfinished_records,
+            "an unfinished metadata transaction is passed over"
+        );
     }
     Ok(loaded)
 }

@@ -23,11 +23,11 @@ use kring_storage::{LogDir, LogName, ShardStorage};
 use kring_wire::{ErrorCode, Str, Uuid};
 
 pub use command::{Answers, Command, FetchTerms, ReplyTo};
-pub use serve::LogDirState;
 pub use controller::{Identity, RunningController, random_id, start_controller};
 pub use gate::FetchGate;
-pub use metadata_log::MetadataLog;
 pub use mesh::{CONTROLLER_SHARD, Inbox, Mesh};
+pub use metadata_log::MetadataLog;
+pub use serve::LogDirState;
 
 use crate::config::{BrokerConfig, TopicConfig};
 use crate::metadata::Image;

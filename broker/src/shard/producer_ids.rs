@@ -72,6 +72,9 @@ mod tests {
         let ids = ProducerIds::default();
         assert_eq!(ids.take(), None);
         ids.refill(1000..1003);
-        assert_eq!([ids.take(), ids.take(), ids.take(), ids.take()], [Some(1000), Some(1001), Some(1002), None]);
+        assert_eq!(
+            [ids.take(), ids.take(), ids.take(), ids.take()],
+            [Some(1000), Some(1001), Some(1002), None]
+        );
     }
 }

@@ -9,7 +9,8 @@ use kring_wire::record::ValidatedBatch;
 
 use super::{Answers, Shard};
 use crate::partition::{
-    Acks, Appended, EpochQuery, ListedOffset, OffsetQuery, Partition, PartitionId, PartitionSize, Produced, Refusal,
+    Acks, Appended, EpochQuery, ListedOffset, OffsetQuery, Partition, PartitionId, PartitionSize, Produced,
+    Refusal,
 };
 
 impl Shard {
@@ -40,7 +41,9 @@ impl Shard {
         entries: Vec<(PartitionId, OffsetQuery)>,
     ) -> impl Future<Output = Answers<ListedOffset>> + use<> {
         let found: Vec<_> = entries.into_iter().map(|(id, query)| (self.partition(id), query)).collect();
-        join_all(found.into_iter().map(|(partition, query)| async move { partition?.list_offset(query).await }))
+        join_all(
+            found.into_iter().map(|(partition, query)| async move { partition?.list_offset(query).await }),
+        )
     }
 
     pub(super) fn epoch_ends(&self, entries: Vec<(PartitionId, EpochQuery)>) -> Answers<(i32, i64)> {
@@ -52,7 +55,11 @@ impl Shard {
         entries: Vec<(PartitionId, i64)>,
     ) -> impl Future<Output = Answers<i64>> + use<> {
         let found: Vec<_> = entries.into_iter().map(|(id, before)| (self.partition(id), before)).collect();
-        join_all(found.into_iter().map(|(partition, before)| async move { partition?.delete_records(before).await }))
+        join_all(
+            found
+                .into_iter()
+                .map(|(partition, before)| async move { partition?.delete_records(before).await }),
+        )
     }
 
     pub(super) fn sizes(&self) -> Vec<PartitionSize> {

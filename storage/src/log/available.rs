@@ -1,6 +1,6 @@
 //! How much a reader would find, judged from memory alone. Does no I/O and reads no index.
 
-use crate::log::{Log, State};
+use super::{Log, State};
 use crate::tail::Place;
 use crate::types::Offset;
 
