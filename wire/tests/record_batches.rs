@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kring_wire::record::{
     BatchBuilder, BatchHeader, Codec, Compression, Header, Record, RecordError, RecordsIter, Rules,
-    TimestampType, ValidatedBatch, batch_crc, control, split_batches, validate, verify_crcs,
+    TimestampType, ValidatedBatch, batch_crc, compress, control, split_batches, validate, verify_crcs,
 };
 
 const LIMIT: u64 = 64 << 20;
@@ -166,4 +166,29 @@ fn a_batch_without_records_is_read_as_such() {
     let mut header = *built(Codec::Gzip, 1, 1).header();
     header.record_count = 0;
     assert_eq!(RecordsIter::new(&header, Bytes::new(), LIMIT).unwrap().count(), 0);
+}
+
+fn lz4_frame(plain: &[u8], mode: lz4::BlockMode) -> Bytes {
+    let mut encoder = lz4::EncoderBuilder::new()
+        .block_mode(mode)
+        .block_size(lz4::BlockSize::Max256KB)
+        .block_checksum(lz4::liblz4::BlockChecksum::BlockChecksumEnabled)
+        .checksum(lz4::ContentChecksum::ChecksumEnabled)
+        .content_size(plain.len() as u64)
+        .build(Vec::new())
+        .unwrap();
+    std::io::Write::write_all(&mut encoder, plain).unwrap();
+    let (frame, result) = encoder.finish();
+    result.unwrap();
+    Bytes::from(frame)
+}
+
+#[test]
+fn lz4_frames_with_every_option_are_read_but_for_linked_blocks() {
+    let plain: Vec<u8> = (0..700_000u32).map(|at| (at / 1000) as u8).collect();
+    let frame = lz4_frame(&plain, lz4::BlockMode::Independent);
+    assert_eq!(compress::decompress(Codec::Lz4, &frame, LIMIT).unwrap(), plain);
+    let linked = lz4_frame(&plain, lz4::BlockMode::Linked);
+    let refused = compress::decompress(Codec::Lz4, &linked, LIMIT);
+    assert_eq!(refused, Err(RecordError::Undecodable { codec: "lz4", what: "dependent blocks" }));
 }

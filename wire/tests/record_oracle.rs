@@ -3,6 +3,8 @@
 //! The files under `vectors/` come from Apache Kafka 4.3.1 through `interop/records-java/check`, which also runs
 //! the ignored tests here as its other half.
 
+#[path = "record_support/oracle.rs"]
+mod oracle;
 mod record_support;
 
 use bytes::Bytes;
@@ -10,9 +12,8 @@ use kring_wire::record::{
     BatchBuilder, Codec, Compression, Header, Malformed, NO_TIMESTAMP, RecordError, Rules, TimestampType,
     ValidatedBatch, control, validate,
 };
-use record_support::{
-    CODECS, Judged, LIMIT, NOW, Random, hex, parse_judged, record_lines, rules_text, unhex, with_crc,
-};
+use oracle::{Judged, LIMIT, hex, parse_judged, record_lines, rules_text, unhex};
+use record_support::{CODECS, NOW, Random, with_crc};
 
 const BATCHES: &str = include_str!("vectors/batches.txt");
 const JUDGED: &str = include_str!("vectors/judged.txt");

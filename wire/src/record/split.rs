@@ -88,8 +88,8 @@ impl Iterator for SplitBatches {
 
 /// Size of the batch at the start of `bytes` if all of it is there. The order of checks is Kafka's.
 pub(crate) fn whole_batch(bytes: &[u8]) -> Result<Option<usize>, RecordError> {
-    let Some(length) = bytes.get(LENGTH_AT..LOG_OVERHEAD_BYTES) else { return Ok(None) };
-    let length = i32::from_be_bytes(length.try_into().expect("four bytes"));
+    let length = bytes.get(LENGTH_AT..).and_then(|rest| rest.first_chunk::<4>());
+    let Some(length) = length.copied().map(i32::from_be_bytes) else { return Ok(None) };
     if length < MIN_BATCH_LENGTH {
         return Err(RecordError::Length(length));
     }

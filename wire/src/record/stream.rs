@@ -7,11 +7,24 @@ use super::compress::{Codec, Decoder, DecoderState};
 use super::error::{Malformed, RecordError};
 use super::walk::Source;
 
+/// The buffer is kept up to this size: one greatest lz4 block and what is left of the one before.
+const MAX_KEPT_BYTES: usize = 5 << 20;
+
 /// Buffers that outlive a batch.
 #[derive(Default)]
 pub(crate) struct Scratch {
     buffer: Vec<u8>,
     state: DecoderState,
+}
+
+impl Scratch {
+    /// Gives back memory that one unusual batch needed.
+    pub(crate) fn trim(&mut self) {
+        if self.buffer.len() > MAX_KEPT_BYTES {
+            self.buffer = Vec::new();
+        }
+        self.state.trim();
+    }
 }
 
 /// Decoded records, as the walk wants them.

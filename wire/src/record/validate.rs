@@ -164,7 +164,9 @@ impl Validator {
             return inspector.run(&mut SliceSource::new(body));
         }
         let mut stream = StreamSource::new(source, body, rules.max_decompressed_bytes, &mut self.scratch)?;
-        inspector.run(&mut stream)
+        let walked = inspector.run(&mut stream);
+        self.scratch.trim();
+        walked
     }
 
     fn rewritten(

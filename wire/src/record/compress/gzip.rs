@@ -12,12 +12,12 @@ use crate::record::error::RecordError;
 pub(super) const DEFAULT_LEVEL: i32 = -1;
 
 pub(crate) struct Decoder<'a> {
-    inner: MultiGzDecoder<&'a [u8]>,
+    inner: Box<MultiGzDecoder<&'a [u8]>>,
 }
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(body: &'a [u8]) -> Self {
-        Decoder { inner: MultiGzDecoder::new(body) }
+        Decoder { inner: Box::new(MultiGzDecoder::new(body)) }
     }
 
     pub(super) fn read(&mut self, out: &mut [u8]) -> Result<usize, RecordError> {

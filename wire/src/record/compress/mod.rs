@@ -168,6 +168,13 @@ pub(crate) struct DecoderState {
     zstd: zstd::Context,
 }
 
+impl DecoderState {
+    /// Gives back memory that one unusual batch needed.
+    pub(crate) fn trim(&mut self) {
+        self.zstd.trim();
+    }
+}
+
 /// Decodes one batch's records, piece by piece.
 pub(crate) enum Decoder<'a> {
     Gzip(gzip::Decoder<'a>),

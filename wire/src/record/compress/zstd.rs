@@ -10,10 +10,21 @@ const LEVELS: std::ops::RangeInclusive<i32> = -131_072..=22;
 /// The format's own default limits of a decoder's window.
 const WINDOW_LOGS: std::ops::RangeInclusive<u32> = 10..=27;
 
+/// A context that grew beyond this for one frame's window is not kept.
+const MAX_KEPT_BYTES: usize = 9 << 20;
+
 /// A decoding context, made on first use.
 #[derive(Default)]
 pub(super) struct Context {
     inner: Option<DCtx<'static>>,
+}
+
+impl Context {
+    pub(super) fn trim(&mut self) {
+        if self.inner.as_ref().is_some_and(|context| context.sizeof() > MAX_KEPT_BYTES) {
+            self.inner = None;
+        }
+    }
 }
 
 pub(crate) struct Decoder<'a> {
