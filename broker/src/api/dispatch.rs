@@ -8,7 +8,10 @@ use kring_wire::{ApiKey, ApiMessage};
 
 use super::request::{PeerFault, Request};
 use super::response::{Head, Response, reply};
-use super::{Client, Pending, delete_records, fetch, list_offsets, log_dirs, produce, producer_id, versions};
+use super::{
+    Client, Pending, classic_group, delete_records, fetch, find_coordinator, group_admin, group_offsets,
+    list_offsets, log_dirs, produce, producer_id, versions,
+};
 
 /// Starts a request. A produce request has reached its shards when this returns; any other has not begun.
 pub async fn start(client: &Rc<Client>, request: Request) -> Result<Pending, PeerFault> {
@@ -42,10 +45,12 @@ async fn handle(client: &Rc<Client>, request: Request) -> Result<Response, PeerF
         K::CreateTopics | K::DeleteTopics | K::CreatePartitions => not_yet(request),
         K::DescribeConfigs | K::AlterConfigs | K::IncrementalAlterConfigs => not_yet(request),
         K::DescribeCluster => not_yet(request),
-        K::FindCoordinator => not_yet(request),
-        K::JoinGroup | K::SyncGroup | K::Heartbeat | K::LeaveGroup => not_yet(request),
-        K::OffsetCommit | K::OffsetFetch | K::OffsetDelete => not_yet(request),
-        K::ListGroups | K::DescribeGroups | K::DeleteGroups => not_yet(request),
+        K::FindCoordinator => find_coordinator::handle(client, request).await,
+        K::JoinGroup | K::SyncGroup | K::Heartbeat | K::LeaveGroup => {
+            classic_group::handle(client, request).await
+        }
+        K::OffsetCommit | K::OffsetFetch | K::OffsetDelete => group_offsets::handle(client, request).await,
+        K::ListGroups | K::DescribeGroups | K::DeleteGroups => group_admin::handle(client, request).await,
         // Not offered: `start` has closed the door. Listed so that a new key needs a decision here.
         K::LeaderAndIsr
         | K::StopReplica

@@ -2,12 +2,17 @@
 //! Never touches a socket or a log: handlers authorise, plan, ask the owning shards, and assemble.
 //! Lives on the core that accepted the connection.
 
+mod ask_group;
+mod classic_group;
 mod client;
 mod delete_records;
 mod dispatch;
 mod fan_out;
 mod fetch;
 mod fetch_session;
+mod find_coordinator;
+mod group_admin;
+mod group_offsets;
 mod list_offsets;
 mod log_dirs;
 mod produce;

@@ -4,8 +4,13 @@
 //! clock, never waits and never does I/O; the driver beside it does. Machine and driver live on the shard that
 //! owns the partition.
 
+mod driver;
+mod load;
+
 use bytes::Bytes;
 use kring_wire::ErrorCode;
+
+pub use driver::Driver;
 
 /// Who waits for a reply: opaque to the machine, unique while the reply is owed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

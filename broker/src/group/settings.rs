@@ -1,5 +1,7 @@
 //! What a group coordinator is told by the configuration; values only, on any shard.
 
+use crate::config::BrokerConfig;
+
 /// Properties of the group coordinator, in milliseconds and bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupSettings {
@@ -38,6 +40,22 @@ impl Default for GroupSettings {
             new_member_join_timeout_ms: 5 * 60 * 1_000,
             max_groups: 1_000_000,
             max_pending_members: 10_000,
+        }
+    }
+}
+
+impl From<&BrokerConfig> for GroupSettings {
+    fn from(config: &BrokerConfig) -> Self {
+        let (groups, offsets) = (&config.classic_groups, &config.offsets);
+        GroupSettings {
+            min_session_timeout_ms: groups.min_session_timeout_ms,
+            max_session_timeout_ms: groups.max_session_timeout_ms,
+            initial_rebalance_delay_ms: groups.initial_rebalance_delay_ms,
+            max_size: groups.max_size as usize,
+            offset_metadata_max_bytes: offsets.metadata_max_bytes.unsigned_abs() as usize,
+            offsets_retention_ms: offsets.retention_ms,
+            offsets_retention_check_interval_ms: offsets.retention_check_ms,
+            ..GroupSettings::default()
         }
     }
 }

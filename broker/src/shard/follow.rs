@@ -12,6 +12,7 @@ use kring_wire::Uuid;
 
 use super::Shard;
 use crate::config::TopicConfig;
+use crate::group::messages::DeletedTopic;
 use crate::metadata::{ConfigResource, Image, Topic};
 use crate::partition::{Partition, PartitionId, PartitionParts, log_config};
 
@@ -33,7 +34,8 @@ impl Shard {
         let gone = self.gone(&old, &image);
         let missing = self.missing(&old, &image);
         iter(missing).for_each_concurrent(OPEN_AT_ONCE, |missing| self.clone().open(missing)).await;
-        *self.image.borrow_mut() = image;
+        *self.image.borrow_mut() = image.clone();
+        self.groups.topics_deleted(&deleted_topics(&old, &image));
         for partition in gone {
             self.remove(&partition).await;
         }
@@ -175,4 +177,10 @@ fn tell(log: &Log, report: &RecoveryReport) {
             "an unfinished write was cut off"
         );
     }
+}
+
+/// Topics that were there and are no more.
+fn deleted_topics(old: &Image, new: &Image) -> Vec<DeletedTopic> {
+    let gone = old.topics().filter(|topic| new.topic_by_id(topic.id).is_none());
+    gone.map(|topic| DeletedTopic { topic_id: topic.id, name: topic.name.clone() }).collect()
 }
