@@ -4,28 +4,24 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use kring_runtime::disk::FileRange;
 use kring_runtime::{now, random_u64, wall_ms};
 use kring_wire::messages::fetch_request::FetchRequest;
-use kring_wire::messages::fetch_response::{
-    EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData,
-};
-use kring_wire::{ErrorCode, Records, RecordsPart, Str, Uuid};
+use kring_wire::messages::fetch_response::FetchResponse;
+use kring_wire::{ErrorCode, Str, Uuid};
 
 use super::Client;
 use super::fan_out::Split;
+use super::fetch_response::{Answering, Pair};
 use super::fetch_session::{Answered, NO_SESSION, Plan, SessionRequest, TopicKey, Wanted};
 use super::request::{PeerFault, Request};
-use super::response::{Head, Response, reply, reply_with_files};
+use super::response::{Head, Response, reply};
 use crate::metadata::Image;
-use crate::partition::{FetchEntry, Fetched, FetchedPart, PartitionId};
+use crate::partition::{FetchEntry, Fetched, PartitionId};
 use crate::shard::{Command, FetchGate, FetchTerms};
 
 /// The first version that names topics by id.
 const BY_TOPIC_ID: i16 = 13;
-
-/// A wanted partition with its answer.
-type Pair = (Wanted, Fetched);
+const READ_COMMITTED: i8 = 1;
 
 /// The limits of one request.
 struct Limits {
@@ -38,6 +34,7 @@ pub async fn handle(client: &Rc<Client>, mut request: Request) -> Result<Respons
     let head = Head::from(&request);
     let body: FetchRequest = request.body()?;
     let limits = limits(client, &body);
+    let answering = Answering { client, head, read_committed: body.isolation_level == READ_COMMITTED };
     let plan = client.state.sessions.borrow_mut().plan(session_request(body, head.version), wall_ms());
     Ok(match plan {
         Plan::Refuse(error) => {
@@ -45,16 +42,16 @@ pub async fn handle(client: &Rc<Client>, mut request: Request) -> Result<Respons
         }
         Plan::Sessionless(wanted) => {
             let pairs = read(client, &limits, wanted).await;
-            assemble(&head, NO_SESSION, pairs)
+            answering.assemble(NO_SESSION, pairs)
         }
         Plan::Full(wanted) => {
             let pairs = read(client, &limits, wanted).await;
             let session_id = open_session(client, &head, &pairs);
-            assemble(&head, session_id, pairs)
+            answering.assemble(session_id, pairs)
         }
         Plan::Incremental { session_id, epoch, wanted } => {
             let pairs = read(client, &limits, wanted).await;
-            incremental(client, &head, session_id, epoch, pairs)
+            incremental(&answering, session_id, epoch, pairs)
         }
     })
 }
@@ -178,72 +175,16 @@ fn open_session(client: &Client, head: &Head, pairs: &[Pair]) -> i32 {
     client.state.sessions.borrow_mut().open(candidate, by_id, remembered, wall_ms())
 }
 
-fn incremental(client: &Client, head: &Head, session_id: i32, epoch: i32, pairs: Vec<Pair>) -> Response {
+fn incremental(answering: &Answering<'_>, session_id: i32, epoch: i32, pairs: Vec<Pair>) -> Response {
     let said: Vec<_> = pairs.iter().map(|(w, f)| (w.topic.clone(), w.partition, answered(f))).collect();
-    let kept = client.state.sessions.borrow_mut().filter(session_id, epoch, &said);
+    let kept = answering.client.state.sessions.borrow_mut().filter(session_id, epoch, &said);
     match kept {
         Err(error) => {
-            reply(head, &FetchResponse { error_code: error.into(), session_id, ..Default::default() })
+            reply(&answering.head, &FetchResponse { error_code: error.into(), session_id, ..Default::default() })
         }
         Ok(kept) => {
             let changed = pairs.into_iter().zip(kept).filter(|(_, keep)| *keep).map(|(pair, _)| pair);
-            assemble(head, session_id, changed.collect())
+            answering.assemble(session_id, changed.collect())
         }
     }
-}
-
-fn assemble(head: &Head, session_id: i32, pairs: Vec<Pair>) -> Response {
-    let mut files = Vec::new();
-    let mut body = FetchResponse { session_id, ..FetchResponse::default() };
-    for (wanted, fetched) in pairs {
-        let data = partition_data(wanted.partition, fetched, &mut files);
-        match body.responses.last_mut() {
-            Some(last) if names(last, &wanted.topic) => last.partitions.push(data),
-            _ => body.responses.push(topic_response(wanted.topic, data)),
-        }
-    }
-    reply_with_files(head, &body, files)
-}
-
-fn names(topic: &FetchableTopicResponse, key: &TopicKey) -> bool {
-    match key {
-        TopicKey::Id(id) => topic.topic_id == *id,
-        TopicKey::Name(name) => topic.topic == *name,
-    }
-}
-
-fn topic_response(key: TopicKey, first: PartitionData) -> FetchableTopicResponse {
-    let (topic, topic_id) = match key {
-        TopicKey::Id(id) => (Str::default(), id),
-        TopicKey::Name(name) => (name, Uuid::ZERO),
-    };
-    FetchableTopicResponse { topic, topic_id, partitions: vec![first] }
-}
-
-fn partition_data(partition_index: i32, fetched: Fetched, files: &mut Vec<FileRange>) -> PartitionData {
-    let diverging = fetched.diverging.map(|(epoch, end_offset)| EpochEndOffset { epoch, end_offset });
-    PartitionData {
-        partition_index,
-        error_code: fetched.error.into(),
-        high_watermark: fetched.high_watermark,
-        last_stable_offset: fetched.high_watermark,
-        log_start_offset: fetched.log_start_offset,
-        diverging_epoch: diverging.unwrap_or_default(),
-        aborted_transactions: None,
-        records: Some(records(fetched.parts, files)),
-        ..PartitionData::default()
-    }
-}
-
-fn records(parts: Vec<FetchedPart>, files: &mut Vec<FileRange>) -> Records {
-    let parts = parts.into_iter().map(|part| match part {
-        FetchedPart::Memory(bytes) => RecordsPart::Bytes(bytes),
-        FetchedPart::File(range) => {
-            let slot = u32::try_from(files.len()).expect("a response has fewer parts than that");
-            let len = range.len;
-            files.push(range);
-            RecordsPart::File { slot, len }
-        }
-    });
-    Records::Parts(parts.collect())
 }

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use kring_runtime::wall_ms;
 use kring_wire::messages::produce_request::{PartitionProduceData, ProduceRequest};
 use kring_wire::messages::produce_response::{
-    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use kring_wire::record::{
     Codec, Compression, CrcSet, RecordError, Rules, TimestampType, ValidatedBatch, verify_crcs,
@@ -19,10 +19,13 @@ use kring_wire::{ErrorCode, Str, Uuid};
 use super::fan_out::{Asked, Split};
 use super::request::{PeerFault, Request};
 use super::response::{Head, Response, reply};
-use super::{Client, Pending};
+use super::{Client, Pending, leader_hints};
 use crate::config::{self, BrokerCompression, TopicConfig};
 use crate::partition::{Acks, PartitionId, Produced, Refusal};
 use crate::shard::Command;
+
+/// The first version with leader hints (KIP-951).
+const LEADER_HINTS: i16 = 10;
 
 /// What one partition of the request is answered.
 enum Outcome {
@@ -47,7 +50,7 @@ pub async fn start(client: &Rc<Client>, mut request: Request) -> Result<Pending,
     let asked = Split::new(&client.shard.mesh, entries)
         .ask(&client.shard.mesh, |entries, reply_to| Command::Produce { acks, entries, reply_to })
         .await;
-    Ok(finish(head, acks, response, asked).boxed_local())
+    Ok(finish(client.clone(), head, acks, response, asked).boxed_local())
 }
 
 fn ready(response: Response) -> Pending {
@@ -64,6 +67,7 @@ fn acks_of(acks: i16) -> Option<Acks> {
 }
 
 async fn finish(
+    client: Rc<Client>,
     head: Head,
     acks: Acks,
     planned: Vec<(TopicProduceResponse, Vec<(i32, Outcome)>)>,
@@ -82,7 +86,32 @@ async fn finish(
         topic.partition_responses = answered.collect();
         body.responses.push(topic);
     }
+    if head.version >= LEADER_HINTS {
+        hint(&client, &mut body);
+    }
     Ok(if acks == Acks::None { without_answer(&body) } else { reply(&head, &body) })
+}
+
+/// Says who leads, where that is why a partition was refused.
+fn hint(client: &Client, body: &mut ProduceResponse) {
+    for topic in &mut body.responses {
+        let id = match topic.topic_id {
+            Uuid::ZERO => client.shard.image().topic_id(&topic.name).unwrap_or_default(),
+            id => id,
+        };
+        let refused = topic.partition_responses.iter_mut();
+        for data in refused.filter(|p| leader_hints::is_about_leadership(ErrorCode(p.error_code))) {
+            let Some(leader) = leader_hints::leader(client, id, data.index) else { continue };
+            data.current_leader = LeaderIdAndEpoch { leader_id: leader.id, leader_epoch: leader.epoch };
+            if body.node_endpoints.iter().all(|node| node.node_id != leader.id) {
+                body.node_endpoints.extend(leader_hints::node(client, leader.id).map(endpoint));
+            }
+        }
+    }
+}
+
+fn endpoint(node: leader_hints::Node) -> NodeEndpoint {
+    NodeEndpoint { node_id: node.id, host: node.host, port: node.port, rack: node.rack }
 }
 
 /// acks=0 has no response: an error can only be told by closing the connection, as Kafka does.
