@@ -9,8 +9,8 @@ use kring_wire::{ApiKey, ApiMessage};
 use super::request::{PeerFault, Request};
 use super::response::{Head, Response, reply};
 use super::{
-    Client, Pending, classic_group, delete_records, fetch, find_coordinator, group_admin, group_offsets,
-    list_offsets, log_dirs, produce, producer_id, versions,
+    Client, Pending, classic_group, cluster, configs, delete_records, fetch, find_coordinator, group_admin,
+    group_offsets, list_offsets, log_dirs, metadata, produce, producer_id, topics, versions,
 };
 
 /// Starts a request. A produce request has reached its shards when this returns; any other has not begun.
@@ -41,10 +41,12 @@ async fn handle(client: &Rc<Client>, request: Request) -> Result<Response, PeerF
         K::DeleteRecords => with(client, request, async |c, _, b| delete_records::handle(c, b).await).await,
         K::DescribeLogDirs => with(client, request, async |c, _, b| log_dirs::handle(c, b).await).await,
         K::InitProducerId => with(client, request, async |c, _, b| producer_id::handle(c, b).await).await,
-        K::Metadata | K::DescribeTopicPartitions => not_yet(request),
-        K::CreateTopics | K::DeleteTopics | K::CreatePartitions => not_yet(request),
-        K::DescribeConfigs | K::AlterConfigs | K::IncrementalAlterConfigs => not_yet(request),
-        K::DescribeCluster => not_yet(request),
+        K::Metadata | K::DescribeTopicPartitions => metadata::handle(client, request).await,
+        K::CreateTopics | K::DeleteTopics | K::CreatePartitions => topics::handle(client, request).await,
+        K::DescribeConfigs | K::AlterConfigs | K::IncrementalAlterConfigs => {
+            configs::handle(client, request).await
+        }
+        K::DescribeCluster => cluster::handle(client, request).await,
         K::FindCoordinator => find_coordinator::handle(client, request).await,
         K::JoinGroup | K::SyncGroup | K::Heartbeat | K::LeaveGroup => {
             classic_group::handle(client, request).await
@@ -137,9 +139,4 @@ where
     let head = Head::from(&request);
     let answer = handler(client, request.version, body).await;
     Ok(reply(&head, &answer))
-}
-
-/// Until its handler joins: the connection ends, as for an API that is not offered.
-fn not_yet(request: Request) -> Result<Response, PeerFault> {
-    Err(PeerFault::UnsupportedApi { api: request.api, version: request.version })
 }

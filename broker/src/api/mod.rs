@@ -5,6 +5,8 @@
 mod ask_group;
 mod classic_group;
 mod client;
+mod cluster;
+mod configs;
 mod delete_records;
 mod dispatch;
 mod fan_out;
@@ -17,10 +19,14 @@ mod group_offsets;
 mod leader_hints;
 mod list_offsets;
 mod log_dirs;
+mod metadata;
+mod operations;
 mod produce;
 mod producer_id;
 mod request;
 mod response;
+mod topic_partitions;
+mod topics;
 pub mod versions;
 
 use futures_util::future::LocalBoxFuture;
