@@ -27,8 +27,6 @@ impl Request {
             {
                 ErrorCode::INVALID_GROUP_ID
             }
-            // Text that is not UTF-8 grows when it is repaired, past what a record can hold.
-            Request::OffsetCommit(commit) if !commit.fits_records() => ErrorCode::INVALID_REQUEST,
             _ => return None,
         };
         Some(self.error_reply(error))
@@ -73,23 +71,10 @@ fn refused_join(join: &Join, settings: &GroupSettings) -> Option<JoinReply> {
 }
 
 impl Join {
+    /// Whether a member id that begins with this client's name can be stored.
     fn fits_records(&self) -> bool {
         let prefix = self.claim.instance_id.as_ref().map_or(&*self.client_id, |id| id.as_str());
-        let names = self.protocols.iter().map(|protocol| &*protocol.name);
-        let mut texts = names.chain([self.group_id.as_str(), &*self.protocol_type, &*self.client_host]);
         prefix.len() <= MAX_TEXT_BYTES - MEMBER_ID_SUFFIX_BYTES
-            && self.client_id.len() <= MAX_TEXT_BYTES
-            && texts.all(|text| text.len() <= MAX_TEXT_BYTES)
-    }
-}
-
-impl OffsetCommit {
-    fn fits_records(&self) -> bool {
-        let metadata = self.topics.iter().flat_map(|topic| &topic.partitions);
-        let metadata = metadata.filter_map(|at| at.metadata.as_deref());
-        let names = self.topics.iter().map(|topic| &*topic.name);
-        let mut texts = names.chain(metadata).chain([self.group_id.as_str()]);
-        texts.all(|text| text.len() <= MAX_TEXT_BYTES)
     }
 }
 

@@ -101,7 +101,9 @@ impl WireOption for Str {
 /// Kafka does not refuse text that is not UTF-8: each bad sequence becomes U+FFFD.
 fn repaired(r: &mut Reader, bytes: &[u8]) -> Result<Str, DecodeError> {
     r.charge(bytes.len().saturating_mul(3))?;
-    Ok(Str::from(String::from_utf8_lossy(bytes).into_owned()))
+    let text = Str::from(String::from_utf8_lossy(bytes).into_owned());
+    // It may have grown past what could be written again, into an answer or a record.
+    if text.len() > i16::MAX as usize { Err(DecodeError::TooLong(text.len())) } else { Ok(text) }
 }
 
 impl Wire for Bytes {
