@@ -48,6 +48,8 @@ mod recovery;
 mod scan;
 mod segment;
 mod shard;
+#[cfg(test)]
+mod simulated;
 mod snapshot;
 mod tail;
 #[cfg(test)]

@@ -168,6 +168,11 @@ impl Recovery {
         let Some(&(active_base, active_bytes)) = files.logs.last() else {
             return self.load_empty(report);
         };
+        if !self.clean {
+            // The file was written at the last roll, when the newest segment's batches may have been under way: what
+            // it says of them is learnt anew from those that arrived.
+            epochs.truncate_end(active_base);
+        }
         self.remove_stray_snapshots(&files, active_base).await?;
         let sealed = self.sealed_segments(&files.logs)?;
         let (mut producers, from) = self.producers_at(&files, active_base).await?;
@@ -417,7 +422,7 @@ impl Recovery {
 /// Takes over what a batch says about producers, from the offset on where the snapshot ends, and about epochs.
 fn learn(met: &Met, from: Offset, producers: &mut ProducerStates, epochs: &mut LeaderEpochs) {
     epochs.assign(met.info.leader_epoch, met.info.base_offset);
-    if met.info.base_offset < from {
+    if met.info.last_offset() < from {
         return;
     }
     if let Some(batch) = met.info.producer() {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use kring_runtime::disk::{DirectFile, ReadHandle};
 use kring_runtime::fs;
+use kring_runtime::local::Notify;
 
 use crate::batch::BatchInfo;
 use crate::config::LogConfig;
@@ -48,10 +49,14 @@ pub(crate) struct Segment {
     /// Timestamp of the first batch, from which `segment.ms` counts.
     first_timestamp: Cell<Option<i64>>,
     sealed: Cell<bool>,
+    /// Its index files are being written: the indexes in memory stay.
+    sealing: Cell<bool>,
     has_file: Cell<bool>,
     /// The last, partial block of `written`: what a reader of it gets, and what the next write begins with.
     tail: RefCell<Bytes>,
     indexes: RefCell<Indexes>,
+    /// There while somebody loads the indexes; tells when that has ended.
+    loading: RefCell<Option<Notify>>,
     writer: RefCell<Option<Rc<DirectFile>>>,
     reader: RefCell<Option<ReadHandle>>,
     used: Cell<bool>,
@@ -130,9 +135,11 @@ impl Segment {
             written: Cell::new(0),
             first_timestamp: Cell::new(None),
             sealed: Cell::new(false),
+            sealing: Cell::new(false),
             has_file: Cell::new(false),
             tail: RefCell::default(),
             indexes: RefCell::new(indexes),
+            loading: RefCell::default(),
             writer: RefCell::default(),
             reader: RefCell::default(),
             used: Cell::new(false),
@@ -240,23 +247,31 @@ impl Segment {
     }
 
     async fn indexes(self: &Rc<Self>, shard: &ShardStorage) -> Result<Rc<LoadedIndexes>, LogError> {
-        self.used.set(true);
-        if let Indexes::Loaded(loaded) = &*self.indexes.borrow() {
-            return Ok(loaded.clone());
+        loop {
+            self.used.set(true);
+            if let Indexes::Loaded(loaded) = &*self.indexes.borrow() {
+                return Ok(loaded.clone());
+            }
+            // One loads, the others wait: a rebuild writes files.
+            let loading = self.loading.borrow().as_ref().map(Notify::notified);
+            match loading {
+                Some(other) => other.await,
+                None => {
+                    let _turn = LoadTurn::begin(self);
+                    let loaded = Rc::new(self.load_indexes(shard).await?);
+                    self.keep_loaded(shard.budget(), loaded.clone());
+                    // A tight budget may have taken them back already.
+                    return Ok(loaded);
+                }
+            }
         }
-        let loaded = Rc::new(self.load_indexes(shard).await?);
-        self.keep_loaded(shard.budget(), loaded.clone());
-        Ok(loaded)
     }
 
     fn keep_loaded(self: &Rc<Self>, budget: &ResidencyBudget, loaded: Rc<LoadedIndexes>) {
         let first = !self.is_resident();
         let bytes = loaded.heap_bytes();
         let before = self.indexes.replace(Indexes::Loaded(loaded));
-        if let Indexes::Loaded(other) = before {
-            // Two readers loaded it at once.
-            budget.release(0, other.heap_bytes());
-        }
+        assert!(!matches!(before, Indexes::Loaded(_)), "indexes are loaded by one at a time");
         budget.charge(self, 0, bytes, first);
     }
 
@@ -306,14 +321,15 @@ impl Segment {
         if let Some(fault) = found.fault {
             return Err(LogError::corrupt(&path, u64::from(found.end), fault.to_string()));
         }
-        self.write_indexes(&mut indexer).await?;
-        Ok(LoadedIndexes { offsets: indexer.offsets, times: indexer.times })
+        indexer.finish();
+        let rebuilt = LoadedIndexes { offsets: indexer.offsets, times: indexer.times };
+        self.write_indexes(&rebuilt).await?;
+        Ok(rebuilt)
     }
 
-    async fn write_indexes(&self, indexer: &mut Indexer) -> Result<(), LogError> {
-        indexer.finish();
-        write_file(&self.path("index"), &indexer.offsets.encode()).await?;
-        write_file(&self.path("timeindex"), &indexer.times.encode()).await
+    async fn write_indexes(&self, indexes: &LoadedIndexes) -> Result<(), LogError> {
+        write_file(&self.path("index"), &indexes.offsets.encode()).await?;
+        write_file(&self.path("timeindex"), &indexes.times.encode()).await
     }
 
     /// Ends the segment: exact length, index files. The data is durable already.
@@ -321,18 +337,26 @@ impl Segment {
         let size = self.size.get();
         assert_eq!(self.written.get(), size, "sealing a segment before its last write");
         self.trim(shard).await?;
-        let Indexes::Growing(mut indexer) = self.indexes.replace(Indexes::OnDisk) else {
-            panic!("a segment is sealed once")
-        };
+        self.sealing.set(true);
+        let loaded = self.end_indexes();
+        self.keep_loaded(shard.budget(), loaded.clone());
+        self.write_indexes(&loaded).await?;
+        self.sealing.set(false);
         self.sealed.set(true);
-        self.write_indexes(&mut indexer).await?;
         self.tail.replace(Bytes::new());
         self.close_writer(shard.budget());
-        self.keep_loaded(
-            shard.budget(),
-            Rc::new(LoadedIndexes { offsets: indexer.offsets, times: indexer.times }),
-        );
         Ok(())
+    }
+
+    /// Readers go on using the indexes while their files are written.
+    fn end_indexes(&self) -> Rc<LoadedIndexes> {
+        match self.indexes.replace(Indexes::OnDisk) {
+            Indexes::Growing(mut indexer) => {
+                indexer.finish();
+                Rc::new(LoadedIndexes { offsets: indexer.offsets, times: indexer.times })
+            }
+            _ => panic!("a segment is sealed once"),
+        }
     }
 
     /// Cuts the padding of the last block off the file, durably.
@@ -406,7 +430,7 @@ impl Segment {
     pub fn evict(&self, budget: &ResidencyBudget) -> bool {
         let writing = self.size.get() != self.written.get();
         let busy = self.writer.borrow().as_ref().is_some_and(|file| Rc::strong_count(file) > 1);
-        if self.used.replace(false) || writing || busy {
+        if self.used.replace(false) || self.sealing.get() || writing || busy {
             return false;
         }
         self.release_all(budget);
@@ -425,6 +449,25 @@ impl Segment {
             return;
         }
         self.indexes.replace(Indexes::OnDisk);
+    }
+}
+
+/// Held by whoever loads the indexes; given up also when the load fails or is abandoned.
+struct LoadTurn<'a>(&'a Segment);
+
+impl<'a> LoadTurn<'a> {
+    fn begin(segment: &'a Segment) -> LoadTurn<'a> {
+        let before = segment.loading.replace(Some(Notify::new()));
+        assert!(before.is_none(), "indexes are loaded by one at a time");
+        LoadTurn(segment)
+    }
+}
+
+impl Drop for LoadTurn<'_> {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.0.loading.take() {
+            waiting.notify_all();
+        }
     }
 }
 
