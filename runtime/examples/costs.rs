@@ -1,4 +1,5 @@
 //! Measures what the runtime's primitives cost on this machine. Run it with `--release`, on an idle machine.
+//! Arguments: microseconds to spin before sleeping, milliseconds of the preemption timer.
 #![allow(clippy::print_stdout)]
 
 use std::time::Duration;
@@ -12,21 +13,23 @@ type Pair = (channel::Sender<channel::ReplySender<u64>>, channel::Receiver<chann
 
 fn main() {
     idle(Duration::from_secs(5));
-    let spin = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
-    let config = RuntimeConfig { spin: Duration::from_micros(spin), ..RuntimeConfig::with_shards(2) };
+    let argument = |index| std::env::args().nth(index).and_then(|text| text.parse().ok());
+    let spin = Duration::from_micros(argument(1).unwrap_or(0));
+    let mut config = RuntimeConfig { spin, ..RuntimeConfig::with_shards(2) };
+    if let Some(millis) = argument(2) {
+        config.preempt = Duration::from_millis(millis);
+    }
     let commands: Pair = channel::bounded(1024);
     let addr = channel::bounded(1);
     run(&config, move |shard| {
         let (commands, addr) = (commands.clone(), addr.clone());
         async move {
             if shard.index() == 0 {
-                drop(commands.1);
                 local().await;
                 crossing(&commands.0).await;
-                drop(commands.0);
+                commands.0.close();
                 echo_client(addr.1.recv().await.expect("an address")).await;
             } else {
-                drop(commands.0);
                 let listener = net::Listener::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
                 addr.0.send(listener.local_addr()).await.expect("the other shard waits");
                 while let Ok(reply) = commands.1.recv().await {

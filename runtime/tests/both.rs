@@ -250,7 +250,7 @@ fn connecting_where_nobody_listens_is_refused() {
         let listener = Listener::bind(loopback()).unwrap();
         let addr = listener.local_addr();
         drop(listener);
-        let refused = net::connect(addr).await.err().expect("nobody is there");
+        let refused = net::connect(addr).await.expect_err("nobody is there");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     });
 }

@@ -27,7 +27,8 @@ pub fn stalls() -> u64 {
     STALLS.load(Ordering::Relaxed)
 }
 
-/// How often a ring made a shard go on that had something to run and ran nothing.
+/// How often a shard went on after a ring, having had something to run and run nothing. An upper bound on the hangs
+/// that were ended: a shard whose CPU the kernel gave to others looks the same.
 pub fn rescues() -> u64 {
     RESCUES.load(Ordering::Relaxed)
 }
@@ -139,7 +140,7 @@ fn watch(config: &WatchdogConfig, stop: &AtomicBool, mut shards: Vec<Watched>) {
             shards.iter_mut().for_each(|shard| shard.moved_at = now);
         }
         last = now;
-        let active = shards.iter_mut().fold(false, |any, shard| shard.look(now) || any);
+        let active = shards.iter_mut().filter_map(|shard| shard.look(now).then_some(())).count() > 0;
         quiet = if active { 0 } else { quiet.saturating_add(1) };
         shards.iter_mut().for_each(|shard| shard.judge(now, config));
     }
@@ -149,9 +150,9 @@ impl Default for WatchdogConfig {
     fn default() -> Self {
         Self {
             enabled: true,
-            beat: Duration::from_millis(5),
-            slow_beat: Duration::from_millis(20),
-            quiet_looks: 20,
+            beat: Duration::from_millis(2),
+            slow_beat: Duration::from_millis(10),
+            quiet_looks: 50,
             warn_after: Duration::from_secs(1),
             abort_after: Some(Duration::from_secs(60)),
         }
