@@ -18,7 +18,7 @@ use kring_wire::messages::fetch_response::FetchResponse;
 use kring_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kring_wire::messages::produce_response::{PartitionProduceResponse, ProduceResponse};
 use kring_wire::record::{BatchBuilder, Compression, split_batches};
-use kring_wire::{ApiMessage, Message, Reader, Records, Request, decode_response_header, encode_request};
+use kring_wire::{ApiMessage, Reader, Records, Request, decode_response_header, encode_request};
 
 /// Longest wait for anything; reached only when something is broken.
 pub const PATIENCE: Duration = Duration::from_secs(30);
