@@ -147,8 +147,14 @@ def administration(admin):
                             incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, "shared", incremental_configs=[entry])
         result(admin.incremental_alter_configs([resource]))
-        (got,) = result(admin.describe_configs([ConfigResource(ResourceType.TOPIC, "shared")])).values()
-        assert got["retention.ms"].value == "123456" and len(got) > 25, got
+
+        def altered():
+            asked = ConfigResource(ResourceType.TOPIC, "shared")
+            (got,) = result(admin.describe_configs([asked])).values()
+            assert len(got) > 25, got
+            return got["retention.ms"].value == "123456"
+
+        until("the new value", altered)
     with case("admin: list offsets, delete records"):
         part = TopicPartition("confluent-gzip", 0)
         result(admin.delete_records([TopicPartition("confluent-gzip", 0, 100)]))

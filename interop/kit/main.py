@@ -2,6 +2,7 @@
 
 import argparse
 import concurrent.futures
+import os
 import pathlib
 import shutil
 import sys
@@ -10,13 +11,18 @@ import time
 from . import harness, needs, paths, procs
 
 
+def default_binary():
+    target = os.environ.get("CARGO_TARGET_DIR", paths.ROOT / "target")
+    return pathlib.Path(target) / "release" / "kring"
+
+
 def parse(argv, names):
     p = argparse.ArgumentParser(
         prog="interop/run", description="Runs clients that nobody here wrote against a broker.")
     p.add_argument("--target", choices=("kring", "kafka"), default="kring",
                    help="which broker serves (kafka: Apache Kafka, to check the suites themselves)")
-    p.add_argument("--kring", type=pathlib.Path, default=paths.ROOT / "target/release/kring",
-                   metavar="PATH", help="the broker's binary (default target/release/kring)")
+    p.add_argument("--kring", type=pathlib.Path, default=default_binary(),
+                   metavar="PATH", help="the broker's binary (default: the release build)")
     p.add_argument("--only", action="append", metavar="SUITE", choices=names,
                    help="run this suite only (repeatable)")
     p.add_argument("--list", action="store_true", help="list the suites and end")

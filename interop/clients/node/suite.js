@@ -173,10 +173,12 @@ async function administration(admin) {
       await admin.fetchTopicMetadata({ topics: ["kafkajs-shared"] })).topics[0].partitions.length === 6);
     await admin.alterConfigs({ resources: [{ type: 2, name: "kafkajs-shared",
       configEntries: [{ name: "retention.ms", value: "77000" }] }] });
-    const { resources: [described] } = await admin.describeConfigs({ includeSynonyms: true,
-      resources: [{ type: 2, name: "kafkajs-shared" }] });
-    const entry = described.configEntries.find((e) => e.configName === "retention.ms");
-    same(entry.configValue, "77000");
+    await until("the new value", async () => {
+      const { resources: [described] } = await admin.describeConfigs({ includeSynonyms: true,
+        resources: [{ type: 2, name: "kafkajs-shared" }] });
+      return described.configEntries.some((e) => e.configName === "retention.ms"
+        && e.configValue === "77000");
+    });
   });
   await claim("admin: delete records moves the start", async () => {
     await admin.deleteTopicRecords({ topic: "kafkajs-gzip",
