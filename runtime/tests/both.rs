@@ -46,7 +46,10 @@ fn a_direct_file_reads_back_what_was_written_also_after_it_was_reopened() {
         let file = DirectFile::create(&path).await.unwrap();
         let (written, buf) = file.write_at(AlignedBuf::from_slice(&bytes), 0).await;
         assert_eq!((written.unwrap(), buf.as_slice()), (3 * BLOCK, &bytes[..]));
-        let (written, _) = file.write_at(AlignedBuf::from_slice(&[9; BLOCK]), BLOCK as u64).await;
+        let mut buf = buf;
+        buf.clear();
+        buf.extend_from_slice(&[9; BLOCK]);
+        let (written, _) = file.write_at(buf, BLOCK as u64).await;
         assert_eq!(written.unwrap(), BLOCK);
         file.fdatasync().await.unwrap();
         assert_eq!(file.size(), 3 * BLOCK as u64);

@@ -5,6 +5,8 @@
 //! without the watchdog a shard that falls asleep never ends. A child process does the work, since a shard that hangs
 //! cannot be ended from inside. `KRING_LONG=1` soaks for a minute and then shows that the same work hangs unguarded.
 
+#![allow(clippy::print_stdout)]
+
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
