@@ -675,13 +675,13 @@ fn groups_are_listed_by_state_and_type() {
         log offset h t:0=5
         a commit t:0=NONE
         > 4000 x list
-        x list [g/consumer/Stable/Classic h//Empty/Classic]
+        x list [g/consumer/Stable/classic h//Empty/classic]
         > 4000 x list state=stable
-        x list [g/consumer/Stable/Classic]
+        x list [g/consumer/Stable/classic]
         > 4000 x list state=Dead
         x list []
         > 4000 x list type=CLASSIC state=empty
-        x list [h//Empty/Classic]
+        x list [h//Empty/classic]
         > 4000 x list type=consumer
         x list []
         > 4000 x describe g

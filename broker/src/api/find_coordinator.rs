@@ -47,7 +47,13 @@ async fn find(client: &Rc<Client>, version: i16, body: FindCoordinatorRequest) -
         make_offsets_topic(client).await;
     }
     let answer = |key: Str| (key.clone(), find_one(client, version, body.key_type, &key));
-    respond(version, keys.into_iter().map(answer).collect())
+    let mut response = respond(version, keys.into_iter().map(answer).collect());
+    if !(GROUP..=SHARE).contains(&body.key_type) {
+        // Kafka fails the request as a whole, and then it says why.
+        let message = Str::from_static(ErrorCode::INVALID_REQUEST.message());
+        response.coordinators.iter_mut().for_each(|one| one.error_message = Some(message.clone()));
+    }
+    response
 }
 
 fn find_one(client: &Client, version: i16, key_type: i8, key: &str) -> Result<Node, ErrorCode> {
@@ -56,8 +62,7 @@ fn find_one(client: &Client, version: i16, key_type: i8, key: &str) -> Result<No
         TRANSACTION => Err(ErrorCode::COORDINATOR_NOT_AVAILABLE),
         SHARE if version < SHARE_SINCE || !is_share_key(key) => Err(ErrorCode::INVALID_REQUEST),
         SHARE => Err(ErrorCode::COORDINATOR_NOT_AVAILABLE),
-        // Kafka fails over a type that it does not know.
-        _ => Err(ErrorCode::UNKNOWN_SERVER_ERROR),
+        _ => Err(ErrorCode::INVALID_REQUEST),
     }
 }
 

@@ -146,7 +146,7 @@ mod tests {
             group_id: "g".into(),
             protocol_type: "consumer".into(),
             state: "Stable",
-            group_type: "Classic",
+            group_type: "classic",
         };
         let listed = from_list([Ok(vec![group()]), Err(ErrorCode::NOT_COORDINATOR)].into_iter());
         assert_eq!((listed.error_code, listed.groups.len()), (0, 1));

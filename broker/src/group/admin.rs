@@ -18,7 +18,7 @@ use super::state::GroupState;
 type Groups = BTreeMap<GroupId, ClassicGroup>;
 
 /// The type of these groups, as ListGroups names it.
-pub const CLASSIC_TYPE: &str = "Classic";
+pub const CLASSIC_TYPE: &str = "classic";
 
 pub fn list(groups: &Groups, filter: &ListGroups) -> Vec<ListedGroup> {
     let is_wanted = |wanted: &[Str], name: &str| {
