@@ -148,6 +148,12 @@ impl HeldBatch {
         self.header.len() + self.body.len()
     }
 
+    /// The transaction marker, if this is the batch of one: those are small, so in one piece.
+    pub fn end_transaction(&self, info: &BatchInfo) -> Option<EndTransaction> {
+        let marks = info.header.is_control() && info.producer_id.is_some() && self.body.is_empty();
+        if marks { end_transaction(info, self.header.clone()) } else { None }
+    }
+
     pub fn push_to(&self, parts: &mut Vec<Bytes>) {
         parts.push(self.header.clone());
         if !self.body.is_empty() {

@@ -372,6 +372,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_directory_is_shared_by_shards() {
+        fn shared<T: Clone + Send + Sync>() {}
+        shared::<LogDir>();
+    }
+
+    #[test]
     fn a_deleted_directory_is_named_as_kafka_names_it() {
         let name = deleted_name(&LogName::new("orders", 3), 0xab);
         assert_eq!(name, "orders-3.000000000000000000000000000000ab-delete");

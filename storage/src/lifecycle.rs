@@ -43,13 +43,16 @@ impl Log {
         loop {
             let changed = self.0.changed.notified();
             let end = self.flush().await?;
-            let state = self.state();
-            if state.offsets.end() == end && !state.queue.is_busy() {
+            if self.is_settled_at(end) {
                 return Ok(());
             }
-            drop(state);
             changed.await;
         }
+    }
+
+    fn is_settled_at(&self, end: Offset) -> bool {
+        let state = self.state();
+        state.offsets.end() == end && !state.queue.is_busy()
     }
 
     /// Refuses everything from here on and gives memory and files back.

@@ -305,7 +305,7 @@ impl State {
         assert_eq!(info.base_offset, self.offsets.end(), "offsets are assigned without gaps");
         let segment = self.segment_for(log, info);
         let position = segment.append(info, &self.config);
-        self.note(info);
+        self.note(info, &held);
         let place = Place { segment: segment.base, position };
         log.shard.tails().insert(&log.tail, info, place, held.clone());
         self.offsets.appended_to(info.end_offset());
@@ -329,10 +329,12 @@ impl State {
     }
 
     /// Takes over what the batch says about epochs and producers.
-    fn note(&mut self, info: &BatchInfo) {
+    fn note(&mut self, info: &BatchInfo, held: &HeldBatch) {
         self.epochs.assign(info.leader_epoch, info.base_offset);
         if let Some(producer) = info.producer() {
             self.producers.record(&producer, info.base_offset);
+        } else if let Some(marker) = held.end_transaction(info) {
+            self.producers.record_marker(&marker);
         }
     }
 }
@@ -343,5 +345,17 @@ impl Drop for Inner {
         for segment in &self.state.get_mut().segments {
             segment.release_all(self.shard.budget());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_log_takes_less_than_a_kibibyte() {
+        // Beside this: the name twice, the path, the notifier, and the points, about 300 bytes together.
+        let bytes = size_of::<Inner>() + size_of::<LogTail>();
+        assert!(bytes <= 700, "{bytes} bytes");
     }
 }

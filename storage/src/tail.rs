@@ -104,7 +104,8 @@ impl LogTail {
         for batch in batches.range(first..).take_while(|batch| batch.last_offset < upto) {
             let fits = read.bytes + batch.held.len() <= max_bytes;
             let is_first = read.parts.is_empty();
-            if !fits && !(is_first && min_one) {
+            let taken = fits || (is_first && min_one);
+            if !taken {
                 read.first_too_large = is_first;
                 break;
             }
@@ -196,7 +197,7 @@ mod tests {
         assert!(tail.read(Offset(0), Offset::MAX, 1000, true).is_none());
         assert!(tail.read(Offset(1), Offset::MAX, 1000, true).is_some());
         assert_eq!(cache.used_bytes(), room_for_two);
-        let (other, _) = (Rc::new(LogTail::default()), ());
+        let other = Rc::new(LogTail::default());
         let batch = batch_of(0, 1, 100);
         let info = BatchInfo::parse(&batch.header).unwrap();
         cache.insert(&other, &info, Place { segment: Offset(0), position: 0 }, HeldBatch::new(batch));

@@ -1,5 +1,7 @@
 //! Directories, deletion, lookups by time, producers across restarts, and many empty logs. Real backend.
 
+#![allow(clippy::print_stdout, reason = "a test reports to whoever runs it")]
+
 mod common;
 
 use std::rc::Rc;

@@ -1,6 +1,7 @@
 //! Batches and shards for the tests of this crate's public API.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::print_stderr, reason = "a test reports to whoever runs it")]
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
