@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crate::context::{self, Backend};
 use crate::disk::AlignedBuf;
 use crate::fs::{DirEntry, DiskSpace, parent, temporary_name};
-use crate::sim::image::{Image, sectors};
+use crate::sim::image::{Image, PAGE, Page, Sectors, differing, touched};
 use crate::sim::names::{Names, Node};
 use crate::sim::rng::Rng;
 use crate::sim::world::SimShard;
@@ -68,7 +68,7 @@ struct FileState {
     path: PathBuf,
     live: Image,
     durable: Image,
-    dirty: BTreeSet<u64>,
+    dirty: BTreeMap<u64, Sectors>,
     in_flight: BTreeMap<u64, (u64, Bytes)>,
     next_write: u64,
     syncs_begun: u64,
@@ -77,9 +77,15 @@ struct FileState {
 }
 
 impl FileState {
+    fn mark_dirty(&mut self, pos: u64, len: usize) {
+        for (page, sectors) in touched(pos, len) {
+            *self.dirty.entry(page).or_default() |= sectors;
+        }
+    }
+
     fn apply(&mut self, pos: u64, bytes: &[u8]) {
         self.live.write(pos, bytes);
-        self.dirty.extend(sectors(pos, bytes.len() as u64));
+        self.mark_dirty(pos, bytes.len());
     }
 
     fn begin_write(&mut self, pos: u64, bytes: Bytes) -> u64 {
@@ -96,15 +102,19 @@ impl FileState {
 
     fn set_len(&mut self, len: u64) {
         self.live.set_len(len);
-        self.dirty.retain(|sector| *sector < len.div_ceil(512));
-        self.dirty.extend(len / 512..len.div_ceil(512));
+        self.dirty.retain(|page, _| page * (PAGE as u64) < len);
+        let last = PAGE - usize::try_from(len % PAGE as u64).expect("less than a page");
+        if last < PAGE {
+            self.mark_dirty(len, last);
+        }
     }
 
     /// What a sync that begins now makes durable: the cache as it is, without the writes in flight.
     fn sync_begins(&mut self) -> Synced {
         self.syncs_begun += 1;
-        let sectors = self.dirty.iter().map(|sector| (*sector, self.live.sector(*sector))).collect();
-        Synced { number: self.syncs_begun, len: self.live.len(), sectors }
+        let pages =
+            self.dirty.iter().map(|(page, sectors)| (*page, *sectors, self.live.page(*page))).collect();
+        Synced { number: self.syncs_begun, len: self.live.len(), pages }
     }
 
     fn sync_ends(&mut self, synced: Synced) {
@@ -114,14 +124,14 @@ impl FileState {
         }
         self.synced = synced.number;
         self.durable.set_len(synced.len);
-        for (sector, bytes) in synced.sectors {
-            if sector * 512 < synced.len {
-                self.durable.put_sector(sector, &bytes);
-            }
-            if self.live.sector(sector) == bytes {
-                self.dirty.remove(&sector);
+        for (page, sectors, bytes) in synced.pages {
+            self.durable.put(page, sectors, &bytes);
+            let changed = differing(&self.live.page(page), &bytes, sectors);
+            if let Some(dirty) = self.dirty.get_mut(&page) {
+                *dirty = (*dirty & !sectors) | changed;
             }
         }
+        self.dirty.retain(|_, sectors| *sectors != 0);
     }
 
     fn crash(&mut self, rng: &mut Rng) {
@@ -131,10 +141,10 @@ impl FileState {
         }
         let (old_len, new_len) = (self.durable.len(), self.live.len());
         self.durable.set_len(old_len.max(new_len));
-        for sector in std::mem::take(&mut self.dirty) {
-            if rng.chance(keep_percent) {
-                self.durable.put_sector(sector, &self.live.sector(sector));
-            }
+        for (page, sectors) in std::mem::take(&mut self.dirty) {
+            let kept =
+                (0..8).filter(|_| rng.chance(keep_percent)).fold(0, |kept: Sectors, bit| kept | 1 << bit);
+            self.durable.put(page, kept & sectors, &self.live.page(page));
         }
         self.durable.set_len(if rng.chance(50) { new_len } else { old_len });
         self.live = self.durable.clone();
@@ -144,7 +154,7 @@ impl FileState {
 struct Synced {
     number: u64,
     len: u64,
-    sectors: Vec<(u64, Vec<u8>)>,
+    pages: Vec<(u64, Sectors, Page)>,
 }
 
 struct DiskState {

@@ -1,17 +1,24 @@
 //! The bytes of a simulated file, sparse: what was never written is zero and takes no memory.
+//! Pages are shared until they change, so that remembering what a sync saw is cheap.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 const PAGE_BYTES: u64 = PAGE as u64;
 
 /// The unit in which a crash keeps or loses what was not synced: a sector is never torn.
-pub(crate) const SECTOR: u64 = 512;
+const SECTOR: usize = 512;
+
+pub(crate) type Page = Arc<[u8; PAGE]>;
+
+/// Which of a page's eight sectors are meant.
+pub(crate) type Sectors = u8;
 
 #[derive(Clone, Default)]
 pub(crate) struct Image {
     len: u64,
-    pages: BTreeMap<u64, Box<[u8; PAGE]>>,
+    pages: BTreeMap<u64, Page>,
 }
 
 /// The pieces of `pos..pos + len` that lie in one page each: page, offset in the page, offset in the range, length.
@@ -28,6 +35,27 @@ fn pieces(pos: u64, len: usize) -> impl Iterator<Item = (u64, usize, usize, usiz
         done += count;
         Some(piece)
     })
+}
+
+fn each_sector(sectors: Sectors) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (0..8).filter(move |bit| sectors & (1 << bit) != 0).map(|bit| bit * SECTOR..(bit + 1) * SECTOR)
+}
+
+/// The sectors that a range touches, by page.
+pub(crate) fn touched(pos: u64, len: usize) -> impl Iterator<Item = (u64, Sectors)> {
+    pieces(pos, len).map(|(page, offset, _, count)| {
+        let (first, last) = (offset / SECTOR, (offset + count - 1) / SECTOR);
+        (page, (first..=last).fold(0, |sectors, bit| sectors | 1 << bit))
+    })
+}
+
+/// Which of these sectors differ between two pages.
+pub(crate) fn differing(a: &Page, b: &Page, sectors: Sectors) -> Sectors {
+    if Arc::ptr_eq(a, b) {
+        return 0;
+    }
+    let differ = |range: &std::ops::Range<usize>| a[range.clone()] != b[range.clone()];
+    each_sector(sectors).filter(differ).fold(0, |found, range| found | 1 << (range.start / SECTOR))
 }
 
 impl Image {
@@ -53,8 +81,8 @@ impl Image {
 
     pub(crate) fn write(&mut self, pos: u64, bytes: &[u8]) {
         for (page, offset, at, count) in pieces(pos, bytes.len()) {
-            let target = self.pages.entry(page).or_insert_with(|| Box::new([0; PAGE]));
-            target[offset..offset + count].copy_from_slice(&bytes[at..at + count]);
+            let target = self.pages.entry(page).or_insert_with(|| Arc::new([0; PAGE]));
+            Arc::make_mut(target)[offset..offset + count].copy_from_slice(&bytes[at..at + count]);
         }
         self.len = self.len.max(pos + bytes.len() as u64);
     }
@@ -65,30 +93,36 @@ impl Image {
             let last = self.pages.split_off(&len.div_ceil(PAGE_BYTES));
             drop(last);
             if let Some(page) = self.pages.get_mut(&(len / PAGE_BYTES)) {
-                page[usize::try_from(len % PAGE_BYTES).expect("less than a page")..].fill(0);
+                let from = usize::try_from(len % PAGE_BYTES).expect("less than a page");
+                Arc::make_mut(page)[from..].fill(0);
             }
         }
         self.len = len;
     }
 
-    /// The bytes of a sector, zero beyond the end.
-    pub(crate) fn sector(&self, sector: u64) -> Vec<u8> {
-        let mut bytes = self.read(sector * SECTOR, 512);
-        bytes.resize(512, 0);
-        bytes
+    /// A page as it is now, also one that was never written.
+    pub(crate) fn page(&self, page: u64) -> Page {
+        self.pages.get(&page).cloned().unwrap_or_else(|| Arc::new([0; PAGE]))
     }
 
-    /// Writes a sector without changing the length.
-    pub(crate) fn put_sector(&mut self, sector: u64, bytes: &[u8]) {
-        let len = self.len;
-        self.write(sector * SECTOR, bytes);
-        self.len = len;
+    /// Takes these sectors over from a page of another image, as far as this one is long.
+    pub(crate) fn put(&mut self, page: u64, sectors: Sectors, from: &Page) {
+        if page * PAGE_BYTES >= self.len {
+            return;
+        }
+        let target = self.pages.entry(page).or_insert_with(|| Arc::new([0; PAGE]));
+        if sectors == Sectors::MAX {
+            *target = from.clone();
+        } else {
+            let target = Arc::make_mut(target);
+            each_sector(sectors).for_each(|range| target[range.clone()].copy_from_slice(&from[range]));
+        }
+        if page == self.len / PAGE_BYTES {
+            let end = usize::try_from(self.len % PAGE_BYTES).expect("less than a page");
+            let target = self.pages.get_mut(&page).expect("it was just put there");
+            Arc::make_mut(target)[end..].fill(0);
+        }
     }
-}
-
-/// The sectors that a range touches.
-pub(crate) fn sectors(pos: u64, len: u64) -> std::ops::Range<u64> {
-    pos / SECTOR..(pos + len).div_ceil(SECTOR)
 }
 
 #[cfg(test)]
