@@ -6,24 +6,25 @@
 //!
 //! The whole of it:
 //! ```text
-//! ShardStorage::new(ShardConfig { tail_cache_bytes, open_files, index_cache_bytes }) -> ShardStorage   (clone)
-//! LogDir::open(&Path).await -> Result<OpenedLogDir { dir, meta, clean_shutdown, partitions }>
-//!     dir: LogDir (clone, Send): path() offline() write_meta(&MetaProperties).await
-//!     write_checkpoints().await  mark_clean(broker_epoch).await
-//! Log::open(&ShardStorage, &LogDir, LogName, Rc<LogConfig>, Option<&str topic id>).await
-//!     -> Result<(Log, RecoveryReport)>                                             Log: clone
-//! log.name() topic_id() config() set_config(Rc<LogConfig>) size_bytes()
+//! ShardStorage::new(ShardConfig { tail_cache_bytes, open_files, index_cache_bytes })    one a shard; clone
+//! LogDir::open(&Path).await -> Result<OpenedLogDir { dir, meta, clean_shutdown, partitions, deleted }>
+//!     dir: LogDir (clone, any shard): path() offline() write_meta(&MetaProperties).await
+//!     write_checkpoints().await  mark_clean(broker_epoch).await -> Result<bool>  remove_later(path, delay)
+//! Log::open(&ShardStorage, &LogDir, LogName, Rc<LogConfig>, Option<TopicId>).await
+//!     -> Result<(Log, RecoveryReport)>                                           Log: clone
+//! log.name() topic_id() config() set_config(Rc<LogConfig>) size_bytes() fault()
 //! log.append(LogBatch { header, body }) -> Result<Appended { base_offset, last_offset }>    at once
 //! log.offsets() -> LogOffsets { start, durable, written, end }
 //! log.high_watermark() last_stable_offset() -> Offset
 //! log.wait_written(end).await  wait_durable(end).await  wait_committed(end).await -> Result<()>
 //! log.changed().await                       any of the offsets moved, or the log failed
-//! log.flush().await -> Result<Offset>       everything written is durable
+//! log.flush().await -> Result<Offset>       everything appended so far is durable
 //! log.read(ReadRequest { offset, upto, max_bytes, min_one_batch }).await
 //!     -> Result<ReadChunk { parts: Vec<ReadPart::{Memory(Bytes), File(FileRange)}>, bytes, .. }>
+//!     chunk.into_bytes().await              for readers inside the broker
 //! log.check_producer(&ProducerBatch) -> Result<ProducerVerdict, ProducerError>
 //! log.producers(|&ProducerStates| ..)  expire_producers(now_ms)
-//! log.latest_epoch() end_offset_for_epoch(LeaderEpoch) -> Option<EpochEnd>
+//! log.latest_epoch() epoch_at(Offset) end_offset_for_epoch(LeaderEpoch) -> Option<EpochEnd>
 //! log.offset_for_timestamp(ts).await  max_timestamp().await -> Result<Option<TimestampedOffset>>
 //! log.delete_records_before(Offset).await -> Result<Offset>
 //! log.close().await  delete().await

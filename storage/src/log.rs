@@ -164,7 +164,7 @@ impl Log {
         self.wait_until(|state| state.offsets.written() >= end).await
     }
 
-    /// Until everything below `end` is on stable storage.
+    /// Until everything below `end` is on stable storage. It waits for the flush policy and causes no flush.
     pub async fn wait_durable(&self, end: Offset) -> Result<(), LogError> {
         self.wait_until(|state| state.offsets.durable() >= end).await
     }

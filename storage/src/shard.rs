@@ -102,7 +102,11 @@ pub(crate) struct ResidencyBudget {
     files: Cell<usize>,
     index_bytes: Cell<usize>,
     resident: RefCell<VecDeque<Weak<Segment>>>,
+    /// Length of `resident` at which segments that are gone are swept out of it.
+    sweep_at: Cell<usize>,
 }
+
+const SWEEP_AT_LEAST: usize = 256;
 
 impl ResidencyBudget {
     fn new(config: ShardConfig) -> ResidencyBudget {
@@ -112,6 +116,7 @@ impl ResidencyBudget {
             files: Cell::new(0),
             index_bytes: Cell::new(0),
             resident: RefCell::default(),
+            sweep_at: Cell::new(SWEEP_AT_LEAST),
         }
     }
 
@@ -121,8 +126,18 @@ impl ResidencyBudget {
         self.index_bytes.set(self.index_bytes.get() + index_bytes);
         if first {
             self.resident.borrow_mut().push_back(Rc::downgrade(segment));
+            self.sweep();
         }
         self.shrink();
+    }
+
+    /// Logs come and go without ever reaching the budget: what they leave here stays bounded.
+    fn sweep(&self) {
+        let mut resident = self.resident.borrow_mut();
+        if resident.len() >= self.sweep_at.get() {
+            resident.retain(|segment| segment.strong_count() > 0);
+            self.sweep_at.set(SWEEP_AT_LEAST.max(2 * resident.len()));
+        }
     }
 
     pub fn release(&self, files: usize, index_bytes: usize) {

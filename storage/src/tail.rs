@@ -20,7 +20,11 @@ pub(crate) struct TailCache {
     used_bytes: Cell<usize>,
     /// One entry for every cached batch, in order of arrival.
     arrivals: RefCell<VecDeque<Weak<LogTail>>>,
+    /// Number of arrivals at which those of forgotten logs are swept out.
+    sweep_at: Cell<usize>,
 }
+
+const SWEEP_AT_LEAST: usize = 1024;
 
 /// The recent batches of one log, oldest first, without gaps.
 #[derive(Debug, Default)]
@@ -54,7 +58,12 @@ pub(crate) struct TailRead {
 
 impl TailCache {
     pub fn new(limit_bytes: usize) -> TailCache {
-        TailCache { limit_bytes, used_bytes: Cell::new(0), arrivals: RefCell::default() }
+        TailCache {
+            limit_bytes,
+            used_bytes: Cell::new(0),
+            arrivals: RefCell::default(),
+            sweep_at: Cell::new(SWEEP_AT_LEAST),
+        }
     }
 
     pub fn insert(&self, tail: &Rc<LogTail>, info: &BatchInfo, place: Place, held: HeldBatch) {
@@ -70,6 +79,16 @@ impl TailCache {
         self.used_bytes.set(self.used_bytes.get() + bytes);
         while self.used_bytes.get() > self.limit_bytes {
             self.evict_oldest();
+        }
+        self.sweep();
+    }
+
+    /// Logs come and go without ever reaching the budget: what they leave here stays bounded.
+    fn sweep(&self) {
+        let mut arrivals = self.arrivals.borrow_mut();
+        if arrivals.len() >= self.sweep_at.get() {
+            arrivals.retain(|tail| tail.upgrade().is_some_and(|tail| !tail.batches.borrow().is_empty()));
+            self.sweep_at.set(SWEEP_AT_LEAST.max(2 * arrivals.len()));
         }
     }
 
@@ -205,6 +224,20 @@ mod tests {
         cache.forget(&tail);
         cache.forget(&other);
         assert_eq!(cache.used_bytes(), 0);
+    }
+
+    #[test]
+    fn logs_that_come_and_go_leave_nothing_behind() {
+        let cache = TailCache::new(1 << 30);
+        for _ in 0..5000 {
+            let tail = Rc::new(LogTail::default());
+            let batch = batch_of(0, 1, 10);
+            let info = BatchInfo::parse(&batch.header).unwrap();
+            cache.insert(&tail, &info, Place { segment: Offset(0), position: 0 }, HeldBatch::new(batch));
+            cache.forget(&tail);
+        }
+        assert_eq!(cache.used_bytes(), 0);
+        assert!(cache.arrivals.borrow().len() <= SWEEP_AT_LEAST);
     }
 
     #[test]
