@@ -227,6 +227,10 @@ impl<'a> Planner<'a> {
         };
         let records = bytes_of(data).cloned().unwrap_or_default();
         match self.client.validate(&records, crc_is_good, &target.rules, self.now_ms) {
+            // No transaction can have begun: there is no coordinator for them yet.
+            Ok(batch) if batch.header().is_transactional() => {
+                Outcome::Refused(refused(data.index, ErrorCode::INVALID_TXN_STATE))
+            }
             Ok(batch) => self.ask(PartitionId { topic: target.id, index: data.index }, batch),
             Err(error) => Outcome::Refused(invalid(&target.name, data.index, &error)),
         }

@@ -53,7 +53,8 @@ impl Partition {
 
     fn earliest(&self) -> ListedOffset {
         let start = self.log().offsets().start();
-        self.at(start, self.log().epoch_at(start).map(|epoch| epoch.0))
+        let epoch = self.log().epoch_at(start).map_or_else(|| self.leader_epoch(), |epoch| epoch.0);
+        self.at(start, Some(epoch))
     }
 
     fn at(&self, offset: Offset, epoch: Option<i32>) -> ListedOffset {
