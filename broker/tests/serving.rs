@@ -66,8 +66,13 @@ fn one_fetch_over_partitions_of_all_shards_is_answered_whole() {
     }
     let mut request = fetch_request("wide", 0, 0);
     let template = request.topics[0].partitions[0].clone();
-    request.topics[0].partitions =
-        (0..PARTITIONS).map(|partition| { let mut p = template.clone(); p.partition = partition; p }).collect();
+    request.topics[0].partitions = (0..PARTITIONS)
+        .map(|partition| {
+            let mut p = template.clone();
+            p.partition = partition;
+            p
+        })
+        .collect();
     let answer: FetchResponse = client.ask(11, &request);
     let partitions = &answer.responses[0].partitions;
     let indexes: Vec<i32> = partitions.iter().map(|p| p.partition_index).collect();
@@ -185,11 +190,8 @@ fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
     let keys: Vec<(i16, i16, i16)> =
         answer.api_keys.iter().map(|k| (k.api_key, k.min_version, k.max_version)).collect();
     assert_eq!(keys, [(18, 0, 4)]);
-    let named = ApiVersionsRequest {
-        client_software_name: "test".into(),
-        client_software_version: "1".into(),
-        ..ApiVersionsRequest::default()
-    };
+    let named =
+        ApiVersionsRequest { client_software_name: "test".into(), client_software_version: "1".into() };
     let answer: ApiVersionsResponse = client.ask(4, &named);
     assert_eq!(answer.error_code, 0);
     assert_eq!(answer.api_keys[0].min_version, 0, "Produce is offered from 0, for old librdkafka");

@@ -9,8 +9,7 @@ use kring_wire::messages::delete_records_response::{
 };
 
 use super::Client;
-use super::fan_out::ask_by_topic;
-use crate::partition::PartitionId;
+use super::fan_out::{AskedOfTopic, ask_by_topic};
 use crate::shard::Command;
 
 pub async fn handle(client: &Rc<Client>, body: DeleteRecordsRequest) -> DeleteRecordsResponse {
@@ -24,7 +23,7 @@ pub async fn handle(client: &Rc<Client>, body: DeleteRecordsRequest) -> DeleteRe
     DeleteRecordsResponse { topics: topics.collect(), ..DeleteRecordsResponse::default() }
 }
 
-fn plan(client: &Client, topic: DeleteRecordsTopic) -> Vec<(i32, Result<(PartitionId, i64), ErrorCode>)> {
+fn plan(client: &Client, topic: DeleteRecordsTopic) -> AskedOfTopic<i64> {
     let find = |index| match client.is_internal(&topic.name) {
         true => Err(ErrorCode::INVALID_TOPIC_EXCEPTION),
         false => client.find(&topic.name, index),
@@ -41,10 +40,5 @@ fn result(partition_index: i32, answer: Result<i64, ErrorCode>) -> DeleteRecords
         Ok(low_watermark) => (low_watermark, ErrorCode::NONE),
         Err(error) => (-1, error),
     };
-    DeleteRecordsPartitionResult {
-        partition_index,
-        low_watermark,
-        error_code: error.into(),
-        ..Default::default()
-    }
+    DeleteRecordsPartitionResult { partition_index, low_watermark, error_code: error.into() }
 }

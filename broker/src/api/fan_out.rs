@@ -78,7 +78,9 @@ fn stopped<R>() -> Result<R, Refusal> {
 }
 
 /// Partitions by topic, each with what is asked of it or why it is refused already.
-pub type AskedByTopic<E> = Vec<(Str, Vec<(i32, Result<(PartitionId, E), ErrorCode>)>)>;
+pub type AskedByTopic<E> = Vec<(Str, AskedOfTopic<E>)>;
+/// The partitions of one topic.
+pub type AskedOfTopic<E> = Vec<(i32, Result<(PartitionId, E), ErrorCode>)>;
 /// The same partitions in the same order, each with its answer.
 pub type AnsweredByTopic<R> = Vec<(Str, Vec<(i32, Result<R, ErrorCode>)>)>;
 

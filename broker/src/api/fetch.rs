@@ -179,9 +179,10 @@ fn incremental(answering: &Answering<'_>, session_id: i32, epoch: i32, pairs: Ve
     let said: Vec<_> = pairs.iter().map(|(w, f)| (w.topic.clone(), w.partition, answered(f))).collect();
     let kept = answering.client.state.sessions.borrow_mut().filter(session_id, epoch, &said);
     match kept {
-        Err(error) => {
-            reply(&answering.head, &FetchResponse { error_code: error.into(), session_id, ..Default::default() })
-        }
+        Err(error) => reply(
+            &answering.head,
+            &FetchResponse { error_code: error.into(), session_id, ..Default::default() },
+        ),
         Ok(kept) => {
             let changed = pairs.into_iter().zip(kept).filter(|(_, keep)| *keep).map(|(pair, _)| pair);
             answering.assemble(session_id, changed.collect())

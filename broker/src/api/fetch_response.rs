@@ -45,7 +45,9 @@ impl Answering<'_> {
 
     /// Says who leads, when that is why the partition was refused.
     fn hint(&self, wanted: &Wanted, data: &mut PartitionData, nodes: &mut Vec<NodeEndpoint>) {
-        if self.head.version < NODE_ENDPOINTS || !leader_hints::is_about_leadership(ErrorCode(data.error_code)) {
+        if self.head.version < NODE_ENDPOINTS
+            || !leader_hints::is_about_leadership(ErrorCode(data.error_code))
+        {
             return;
         }
         let TopicKey::Id(topic) = wanted.topic else { return };

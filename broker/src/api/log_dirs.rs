@@ -63,7 +63,7 @@ fn result(dir: LogDirState, topics: BTreeMap<Str, Vec<DescribeLogDirsPartition>>
     let error = if dir.is_offline { ErrorCode::KAFKA_STORAGE_ERROR } else { ErrorCode::NONE };
     let topics = topics.into_iter().map(|(name, mut partitions)| {
         partitions.sort_by_key(|p| p.partition_index);
-        DescribeLogDirsTopic { name, partitions, ..DescribeLogDirsTopic::default() }
+        DescribeLogDirsTopic { name, partitions }
     });
     DescribeLogDirsResult {
         error_code: error.into(),

@@ -9,7 +9,8 @@ use futures_util::FutureExt;
 use kring_runtime::wall_ms;
 use kring_wire::messages::produce_request::{PartitionProduceData, ProduceRequest};
 use kring_wire::messages::produce_response::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
+    TopicProduceResponse,
 };
 use kring_wire::record::{
     Codec, Compression, CrcSet, RecordError, Rules, TimestampType, ValidatedBatch, verify_crcs,
@@ -151,7 +152,6 @@ fn refuse_all(body: &ProduceRequest, error: ErrorCode) -> ProduceResponse {
         name: topic.name.clone(),
         topic_id: topic.topic_id,
         partition_responses: topic.partition_data.iter().map(|p| refused(p.index, error)).collect(),
-        ..TopicProduceResponse::default()
     });
     ProduceResponse { responses: topics.collect(), ..ProduceResponse::default() }
 }
@@ -193,7 +193,7 @@ impl<'a> Planner<'a> {
             let named = TopicProduceResponse {
                 name: topic.name.clone(),
                 topic_id: topic.topic_id,
-                ..TopicProduceResponse::default()
+                partition_responses: Vec::new(),
             };
             response.push((named, outcomes));
         }
@@ -285,7 +285,6 @@ fn invalid(topic: &Str, index: i32, error: &RecordError) -> PartitionProduceResp
     let faults = error.record_faults().iter().map(|fault| BatchIndexAndErrorMessage {
         batch_index: fault.index,
         batch_index_error_message: Some(fault.message(&name).into()),
-        ..BatchIndexAndErrorMessage::default()
     });
     PartitionProduceResponse {
         record_errors: faults.collect(),

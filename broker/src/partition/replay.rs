@@ -65,8 +65,7 @@ impl Replay {
     /// A read may end inside a batch; that one comes with the next read.
     fn whole(&self, bytes: &Bytes) -> Result<Vec<Batch>, ReplayError> {
         let mut batches = Vec::new();
-        let mut split = split_batches(bytes);
-        while let Some(batch) = split.next() {
+        for batch in split_batches(bytes) {
             match batch {
                 Ok(batch) => batches.push(batch),
                 Err(_) if !batches.is_empty() => break,

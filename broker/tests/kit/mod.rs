@@ -1,6 +1,10 @@
 //! What the broker's tests share: a real `kring` process of their own, and a plain blocking client of the protocol.
 //! Never sleeps to synchronise: it waits for the ready file and for answers, each with a deadline.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test process is outside the simulation")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test process is outside the simulation"
+)]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::fs;
@@ -30,7 +34,8 @@ pub struct TempDir(pub PathBuf);
 
 impl TempDir {
     pub fn new(name: &str) -> Self {
-        let unique = format!("kring-{name}-{}-{}", std::process::id(), NEXT_DIR.fetch_add(1, Ordering::Relaxed));
+        let unique =
+            format!("kring-{name}-{}-{}", std::process::id(), NEXT_DIR.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(unique);
         fs::create_dir_all(&path).expect("a temporary directory");
         Self(path)
@@ -58,7 +63,14 @@ impl Broker {
         let begun = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_kring"))
             .arg("start")
-            .args(["--data-dir", path(&dir.join("data")), "--listen", "127.0.0.1:0", "--ready-file", path(&ready)])
+            .args([
+                "--data-dir",
+                path(&dir.join("data")),
+                "--listen",
+                "127.0.0.1:0",
+                "--ready-file",
+                path(&ready),
+            ])
             .args(options)
             .stdout(Stdio::null())
             .stderr(Stdio::from(fs::File::create(dir.join("log")).expect("a log file")))
@@ -228,21 +240,27 @@ pub fn produce_request(topic: &str, partition: i32, values: &[&str]) -> ProduceR
 }
 
 pub fn produce_bytes(topic: &str, partition: i32, records: Bytes) -> ProduceRequest {
-    let data = PartitionProduceData {
-        index: partition,
-        records: Some(Records::Bytes(records)),
-        ..PartitionProduceData::default()
-    };
+    let data = PartitionProduceData { index: partition, records: Some(Records::Bytes(records)) };
     let topic =
         TopicProduceData { name: topic.into(), partition_data: vec![data], ..TopicProduceData::default() };
     ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data: vec![topic], ..ProduceRequest::default() }
 }
 
 pub fn fetch_request(topic: &str, partition: i32, offset: i64) -> FetchRequest {
-    let partition =
-        FetchPartition { partition, fetch_offset: offset, partition_max_bytes: 1 << 20, ..Default::default() };
+    let partition = FetchPartition {
+        partition,
+        fetch_offset: offset,
+        partition_max_bytes: 1 << 20,
+        ..Default::default()
+    };
     let topic = FetchTopic { topic: topic.into(), partitions: vec![partition], ..FetchTopic::default() };
-    FetchRequest { max_wait_ms: 0, min_bytes: 1, max_bytes: 8 << 20, topics: vec![topic], ..Default::default() }
+    FetchRequest {
+        max_wait_ms: 0,
+        min_bytes: 1,
+        max_bytes: 8 << 20,
+        topics: vec![topic],
+        ..Default::default()
+    }
 }
 
 fn values(bytes: &Bytes, from: i64) -> Vec<(i64, String)> {
