@@ -108,7 +108,9 @@ fn supported_features(version: i16) -> Vec<SupportedFeatureKey> {
 }
 
 fn finalized_features(image: &Image) -> Vec<FinalizedFeatureKey> {
-    let levels = image.features().filter(|(_, level)| *level > 0);
+    // A directory that Apache Kafka wrote may have finalised what is not here yet: clients act on what they read.
+    let is_here = |name: &str| features::SUPPORTED.iter().any(|feature| feature.name == name);
+    let levels = image.features().filter(|(name, level)| *level > 0 && is_here(name));
     levels
         .map(|(name, level)| FinalizedFeatureKey {
             name: name.into(),

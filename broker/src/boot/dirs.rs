@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use kring_runtime::fs;
 use kring_storage::{LogDir, LogName, MetaProperties, OpenedLogDir};
@@ -38,7 +39,7 @@ pub(super) async fn open(config: &BrokerConfig) -> Result<Dirs, BootError> {
     };
     for (place, dir) in opened.into_iter().enumerate() {
         let id = declare(&dir, &dirs.cluster_id, config.node.id).await?;
-        remove_later(&dir);
+        dir.deleted.iter().for_each(|path| dir.dir.remove_later(path.clone(), Duration::ZERO));
         dirs.located.extend(dir.partitions.into_iter().map(|name| (name, place)));
         dirs.ids.push(id);
         dirs.dirs.push(dir.dir);
@@ -81,18 +82,6 @@ fn other_node(path: &Path, found: i32, wanted: i32) -> BootError {
         "{} belongs to node {found}, and this broker is node {wanted}: set node.id={found}, or choose another --data-dir",
         path.display()
     ))
-}
-
-/// Directories of partitions that were deleted before the last stop.
-fn remove_later(dir: &OpenedLogDir) {
-    for path in dir.deleted.clone() {
-        kring_runtime::spawn(kring_runtime::Queue::Background, async move {
-            if let Err(error) = fs::remove_dir_all(&path).await {
-                tracing::warn!(path = %path.display(), %error, "the directory of a deleted partition remains");
-            }
-        })
-        .detach();
-    }
 }
 
 /// The name of this machine, for listeners on every interface.

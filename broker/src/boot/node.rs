@@ -143,9 +143,10 @@ async fn serve_until_stopped(stages: &Stages, shard: &Rc<Shard>, sockets: Socket
     let server = Server::new(ApiState::new(shard.clone()), limits);
     let listening: Vec<_> = sockets.into_iter().map(|(name, socket)| server.listen(name, socket)).collect();
     let sweeping = server.sweep();
+    let expiring = spawn(Queue::Background, shard.clone().expire_producers());
     stages.accepting.pass().await;
     stages.stopping.hear().await;
-    drop((listening, sweeping));
+    drop((listening, sweeping, expiring));
     server.close();
     shard.close().await;
     stages.closed.pass().await;

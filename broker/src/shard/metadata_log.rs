@@ -81,5 +81,12 @@ async fn replay(log: &Log) -> Result<Loaded, String> {
             "an unfinished metadata transaction is passed over"
         );
     }
+    for (record, count) in loaded.image.unused_records() {
+        tracing::warn!(
+            record,
+            count,
+            "metadata of a kind that this release does not have is kept and not obeyed"
+        );
+    }
     Ok(loaded)
 }

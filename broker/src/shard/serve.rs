@@ -1,9 +1,10 @@
 //! Commands on this core's partitions, apart from fetch. Appends happen at once and in order; waiting comes after.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use kring_runtime::fs;
+use kring_runtime::{Interval, fs, wall_ms};
 use kring_storage::LogDir;
 use kring_wire::record::ValidatedBatch;
 
@@ -70,6 +71,19 @@ impl Shard {
             bytes: p.log().size_bytes(),
         };
         self.all_partitions().into_iter().map(size).collect()
+    }
+
+    /// Forgets idempotent producers that have been silent for `producer.id.expiration.ms`, at the interval that
+    /// the configuration names, until the task is dropped.
+    pub async fn expire_producers(self: Rc<Self>) {
+        let every =
+            Duration::from_millis(self.config().producers.id_expiration_check_ms.unsigned_abs().max(1));
+        let mut interval = Interval::new(every);
+        loop {
+            interval.tick().await;
+            let now_ms = wall_ms();
+            self.all_partitions().iter().for_each(|partition| partition.log().expire_producers(now_ms));
+        }
     }
 
     /// The log directories and the space on their disks.
