@@ -1,0 +1,139 @@
+//! One connection: frames out, frames in. Answers come in the order of the requests; a connection that breaks this
+//! is of no use any more. Lives on one shard.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kring_runtime::net::{self, ReadHalf, WriteHalf};
+use kring_runtime::timeout;
+use kring_wire::{
+    ApiMessage, Frame, FramePart, Message, Reader, Request, Str, decode_response_header, encode_request,
+};
+
+use super::cluster::Endpoint;
+use super::error::ClientError;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_FRAME_BYTES: i32 = 512 << 20;
+const READ_BYTES: usize = 64 << 10;
+const CLIENT_ID: Str = Str::from_static("kring-loadgen");
+
+/// A connection that is used for one request at a time, until it is split.
+pub struct Connection {
+    requests: Requests,
+    answers: Answers,
+}
+
+impl Connection {
+    /// Tries the addresses of the endpoint in turn.
+    pub async fn open(endpoint: &Endpoint) -> Result<Connection, ClientError> {
+        let mut last = None;
+        for addr in endpoint.addrs.iter() {
+            match timeout(CONNECT_TIMEOUT, net::connect(*addr)).await {
+                Ok(Ok(stream)) => return Ok(Connection::over(stream)),
+                Ok(Err(error)) => last = Some(error),
+                Err(_) => last = Some(std::io::ErrorKind::TimedOut.into()),
+            }
+        }
+        let error = last.unwrap_or_else(|| std::io::ErrorKind::NotFound.into());
+        Err(ClientError::Connect { to: endpoint.name.clone(), error })
+    }
+
+    fn over(stream: net::Stream) -> Connection {
+        let (read, write) = stream.into_split();
+        Connection {
+            requests: Requests { half: write, next: 0 },
+            answers: Answers { half: read, buffer: BytesMut::new() },
+        }
+    }
+
+    /// Sends a request and waits for its answer.
+    pub async fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, ClientError> {
+        let call = async {
+            let correlation = self.requests.send(version, request).await?;
+            decode_answer(self.answers.next().await?, correlation, version)
+        };
+        timeout(CALL_TIMEOUT, call).await.unwrap_or(Err(ClientError::Timeout))
+    }
+
+    /// For many requests in flight.
+    pub fn into_split(self) -> (Requests, Answers) {
+        (self.requests, self.answers)
+    }
+}
+
+/// The sending side.
+pub struct Requests {
+    half: WriteHalf,
+    next: i32,
+}
+
+impl Requests {
+    /// The correlation id of the next request.
+    pub fn next_correlation(&self) -> i32 {
+        self.next
+    }
+
+    /// Returns the correlation id when all of the request is in the socket.
+    pub async fn send<M: ApiMessage>(&mut self, version: i16, request: &M) -> Result<i32, ClientError> {
+        let correlation = self.next;
+        self.next = self.next.wrapping_add(1) & i32::MAX;
+        let frame = encode_request(version, correlation, Some(CLIENT_ID), request)?;
+        self.half.write_parts(&mut parts_of(frame)).await?;
+        Ok(correlation)
+    }
+}
+
+fn parts_of(frame: Frame) -> VecDeque<Bytes> {
+    let part = |part| match part {
+        FramePart::Bytes(bytes) => bytes,
+        FramePart::File { .. } => unreachable!("requests here are made of memory"),
+    };
+    frame.parts.into_iter().map(part).collect()
+}
+
+/// The receiving side.
+pub struct Answers {
+    half: ReadHalf,
+    buffer: BytesMut,
+}
+
+impl Answers {
+    /// The next frame, without its length. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Result<Bytes, ClientError> {
+        self.fill(4).await?;
+        let head = self.buffer.first_chunk().expect("four bytes are there");
+        let length = i32::from_be_bytes(*head);
+        if !(4..=MAX_FRAME_BYTES).contains(&length) {
+            return Err(ClientError::FrameLength(length));
+        }
+        let whole = 4 + length as usize;
+        self.fill(whole).await?;
+        Ok(self.buffer.split_to(whole).freeze().slice(4..))
+    }
+
+    async fn fill(&mut self, bytes: usize) -> Result<(), ClientError> {
+        while self.buffer.len() < bytes {
+            let missing = bytes - self.buffer.len();
+            self.buffer.reserve(missing.max(READ_BYTES));
+            if self.half.read(&mut self.buffer).await? == 0 {
+                return Err(ClientError::Closed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the answer to the request with this correlation id.
+pub fn decode_answer<M: ApiMessage>(frame: Bytes, expected: i32, version: i16) -> Result<M, ClientError> {
+    let mut reader = Reader::with_default_budget(frame);
+    let found = decode_response_header(&mut reader, M::API_KEY, version)?;
+    if found != expected {
+        return Err(ClientError::Correlation { expected, found });
+    }
+    let answer = <M as Message>::decode(&mut reader, version)?;
+    reader.finish()?;
+    Ok(answer)
+}

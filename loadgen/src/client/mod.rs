@@ -1,0 +1,10 @@
+//! A client of Kafka's protocol, as small as a load generator needs it.
+//! Never retries and never hides an error. A connection stays on the shard that made it.
+
+mod cluster;
+mod connection;
+mod error;
+
+pub use cluster::{Endpoint, Topic, Versions, list_offsets, open_topic};
+pub use connection::{Answers, Connection, Requests, decode_answer};
+pub use error::ClientError;

@@ -1,0 +1,7 @@
+//! The `kring-loadgen` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kring_loadgen::cli::run()
+}

@@ -1,0 +1,146 @@
+//! What the shards of a run share: when it starts, who still produces, how far partitions are acknowledged.
+//! And what the clients of one shard share: its counters.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use kring_runtime::channel::Event;
+use kring_runtime::{Monotonic, now};
+
+use crate::client::ClientError;
+use crate::settings::Settings;
+use crate::stats::{Amount, Latencies, Stats};
+use crate::verify::{Arrivals, Ledger};
+
+/// From the moment when everybody is ready to the first intended send time.
+const HEAD_START: Duration = Duration::from_millis(20);
+
+/// Across shards.
+pub struct Shared {
+    waiting: AtomicUsize,
+    failed: AtomicBool,
+    start_ns: AtomicU64,
+    changed: Event,
+    producing: AtomicUsize,
+    acknowledged_end: Vec<AtomicI64>,
+}
+
+impl Shared {
+    pub fn new(shards: usize, producers: usize, partitions: usize) -> Arc<Shared> {
+        Arc::new(Shared {
+            waiting: AtomicUsize::new(shards),
+            failed: AtomicBool::new(false),
+            start_ns: AtomicU64::new(0),
+            changed: Event::new(),
+            producing: AtomicUsize::new(producers),
+            acknowledged_end: (0..partitions).map(|_| AtomicI64::new(0)).collect(),
+        })
+    }
+
+    /// This shard cannot take part.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
+
+    /// This shard is ready: waits for the others; all get the same time to start at.
+    pub async fn ready(&self) -> Result<Monotonic, ClientError> {
+        if self.waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.start_ns.store((now() + HEAD_START).as_nanos(), Ordering::SeqCst);
+            self.changed.notify_all();
+        }
+        loop {
+            let changed = self.changed.listen();
+            if self.failed.load(Ordering::SeqCst) {
+                return Err(ClientError::Aborted);
+            }
+            match self.start_ns.load(Ordering::SeqCst) {
+                0 => changed.await,
+                start => return Ok(Monotonic::from_nanos(start)),
+            }
+        }
+    }
+
+    pub fn producer_is_done(&self) {
+        self.producing.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    pub fn is_producing(&self) -> bool {
+        self.producing.load(Ordering::SeqCst) > 0
+    }
+
+    /// Records before `end` are acknowledged.
+    pub fn acknowledge(&self, partition: i32, end: i64) {
+        self.acknowledged_end[partition as usize].fetch_max(end, Ordering::SeqCst);
+    }
+
+    pub fn acknowledged_end(&self, partition: i32) -> i64 {
+        self.acknowledged_end[partition as usize].load(Ordering::SeqCst)
+    }
+}
+
+/// When a run begins, begins to be measured, and ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    pub start: Monotonic,
+    pub measured: Monotonic,
+    pub end: Monotonic,
+}
+
+impl Window {
+    pub fn new(start: Monotonic, settings: &Settings) -> Window {
+        let measured = start + settings.warm_up;
+        Window { start, measured, end: measured + settings.duration }
+    }
+
+    pub fn covers(&self, time: Monotonic) -> bool {
+        (self.measured..self.end).contains(&time)
+    }
+}
+
+/// What the live line shows: what happened since the last look.
+#[derive(Clone, Default)]
+pub struct Interval {
+    pub produced: Amount,
+    pub consumed: Amount,
+    pub latencies: Latencies,
+    pub errors: u64,
+    pub in_flight: usize,
+}
+
+/// Of one shard. Never borrowed across an await.
+pub struct Local {
+    pub window: Window,
+    pub stats: RefCell<Stats>,
+    pub interval: RefCell<Interval>,
+    pub ledger: RefCell<Ledger>,
+    pub arrivals: RefCell<Arrivals>,
+    pub in_flight: Cell<usize>,
+}
+
+impl Local {
+    pub fn new(window: Window) -> Local {
+        Local {
+            window,
+            stats: RefCell::default(),
+            interval: RefCell::default(),
+            ledger: RefCell::default(),
+            arrivals: RefCell::default(),
+            in_flight: Cell::new(0),
+        }
+    }
+
+    pub fn failed(&self, cause: &str, records: u64) {
+        self.stats.borrow_mut().failed(cause, records);
+        self.interval.borrow_mut().errors += records;
+    }
+
+    /// What happened since the last call.
+    pub fn take_interval(&self) -> Interval {
+        let mut interval = self.interval.take();
+        interval.in_flight = self.in_flight.get();
+        interval
+    }
+}

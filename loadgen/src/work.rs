@@ -1,0 +1,174 @@
+//! A run: what is found out before it, what each shard does, and how the parts become one result.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kring_runtime::channel::{Receiver, Sender};
+use kring_runtime::{Queue, Task, random_u64, sleep, spawn};
+
+use crate::client::{ClientError, Endpoint, Topic, open_topic};
+use crate::consume::{self, Consumer};
+use crate::flight::Counters;
+use crate::payload::Payload;
+use crate::produce::{self, Producer};
+use crate::report::live_line;
+use crate::settings::Settings;
+use crate::shared::{Interval, Local, Shared, Window};
+use crate::stats::Stats;
+use crate::verify::{Arrivals, Ledger};
+
+const LIVE_EVERY: Duration = Duration::from_secs(1);
+
+/// A run that can begin.
+#[derive(Debug)]
+pub struct Plan {
+    pub settings: Settings,
+    pub topic: Topic,
+    /// In every record, so that records of other runs are told apart.
+    pub run: u64,
+}
+
+impl Plan {
+    /// The brokers that lead partitions, and for each partition which of them.
+    pub fn endpoints(&self) -> (Vec<Endpoint>, Vec<usize>) {
+        let mut endpoints = Vec::new();
+        let mut places = BTreeMap::new();
+        let route = |leader: &Endpoint| {
+            *places.entry(leader.name.clone()).or_insert_with(|| {
+                endpoints.push(leader.clone());
+                endpoints.len() - 1
+            })
+        };
+        let routes = self.topic.leaders.iter().map(route).collect();
+        (endpoints, routes)
+    }
+}
+
+/// Finds, or makes, what the run needs.
+pub async fn prepare(settings: Settings) -> Result<Plan, ClientError> {
+    let server = Endpoint::resolve(&settings.host, settings.port).await?;
+    let topic = open_topic(&server, &settings.topic, settings.partitions).await?;
+    Ok(Plan { settings, topic, run: random_u64() })
+}
+
+/// What a shard, or all of them, brought home.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    pub stats: Stats,
+    pub ledger: Ledger,
+    pub arrivals: Arrivals,
+}
+
+impl Outcome {
+    pub fn merge(&mut self, other: Outcome) {
+        self.stats.merge(&other.stats);
+        self.ledger.merge(other.ledger);
+        self.arrivals.merge(other.arrivals);
+    }
+}
+
+/// The clients of one shard connected, and waiting for the start.
+#[derive(Default)]
+struct Crew {
+    producers: Vec<produce::Connected>,
+    consumers: Vec<consume::Connected>,
+}
+
+/// The part of one shard in a run; clones are for the other shards.
+#[derive(Clone)]
+pub struct Worker {
+    plan: Arc<Plan>,
+    shared: Arc<Shared>,
+    shards: usize,
+    /// To whom every shard tells each second what happened.
+    live: Option<(Sender<Interval>, Receiver<Interval>)>,
+}
+
+impl Worker {
+    pub fn new(plan: Plan, shards: usize) -> Worker {
+        let producers = if plan.settings.produces() { plan.settings.producers as usize } else { 0 };
+        let shared = Shared::new(shards, producers, plan.topic.leaders.len());
+        Worker { plan: Arc::new(plan), shared, shards, live: None }
+    }
+
+    /// Shows a live line on standard error.
+    pub fn with_live_line(mut self) -> Worker {
+        self.live = Some(kring_runtime::channel::bounded(4 * self.shards));
+        self
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs the clients of shard `shard`.
+    pub async fn run(self, shard: usize) -> Result<Outcome, ClientError> {
+        let crew = match self.connect(shard).await {
+            Ok(crew) => crew,
+            Err(error) => {
+                self.shared.fail();
+                return Err(error);
+            }
+        };
+        let start = self.shared.ready().await?;
+        let local = Rc::new(Local::new(Window::new(start, &self.plan.settings)));
+        let teller = self.live.clone().map(|live| spawn(Queue::Background, tell(live, local.clone(), shard)));
+        for task in self.spawn_crew(crew, &local) {
+            task.await;
+        }
+        drop(teller);
+        Ok(Outcome {
+            stats: local.stats.take(),
+            ledger: local.ledger.take(),
+            arrivals: local.arrivals.take(),
+        })
+    }
+
+    async fn connect(&self, shard: usize) -> Result<Crew, ClientError> {
+        let settings = &self.plan.settings;
+        let own = |clients: u32| (0..clients).filter(|index| *index as usize % self.shards == shard);
+        let mut crew = Crew::default();
+        if settings.consumes() {
+            for index in own(settings.consumers) {
+                crew.consumers.extend(consume::connect(&self.plan, index).await?);
+            }
+        }
+        if settings.produces() {
+            for index in own(settings.producers) {
+                crew.producers.push(produce::connect(&self.plan, index).await?);
+            }
+        }
+        Ok(crew)
+    }
+
+    fn spawn_crew(&self, crew: Crew, local: &Rc<Local>) -> Vec<Task<()>> {
+        let settings = &self.plan.settings;
+        let counters =
+            Counters { local: local.clone(), shared: self.shared.clone(), verify: settings.verify };
+        let payload = Rc::new(Payload::new(settings.record_bytes, settings.filler));
+        let mut tasks = Vec::new();
+        for connected in crew.consumers {
+            let consumer = Consumer::new(self.plan.clone(), connected, counters.clone(), payload.clone());
+            tasks.push(spawn(Queue::Net, consumer.run()));
+        }
+        for connected in crew.producers {
+            let producer = Producer::new(self.plan.clone(), connected, counters.clone());
+            tasks.push(spawn(Queue::Net, producer.run()));
+        }
+        tasks
+    }
+}
+
+/// Tells shard 0 each second what happened here; shard 0 shows it.
+async fn tell((sender, receiver): (Sender<Interval>, Receiver<Interval>), local: Rc<Local>, shard: usize) {
+    loop {
+        sleep(LIVE_EVERY).await;
+        // A line that is shown late is of no use: what does not fit is left out.
+        let _full = sender.try_send(local.take_interval());
+        if shard == 0 {
+            live_line(&mut std::iter::from_fn(|| receiver.try_recv().ok()), local.window);
+        }
+    }
+}
