@@ -181,6 +181,7 @@ where
         return None;
     }
     let previous = seat.hub.own();
+    seat.hub.enter();
     let run = AssertUnwindSafe(|| executor.run(shard_main(&seat, &f)));
     let result = std::panic::catch_unwind(run);
     context::set(None);

@@ -92,6 +92,7 @@ impl RealShard {
     pub(crate) async fn wind_down(&self) {
         let deadline = crate::now() + LAST_WRITES;
         loop {
+            self.hub.winds_down();
             self.cancel_all();
             glommio::executor().yield_now().await;
             let left = self.live.borrow().len();
