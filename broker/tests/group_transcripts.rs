@@ -730,3 +730,10 @@ fn giving_the_partition_up_answers_everyone() {
         ",
     );
 }
+
+#[test]
+fn a_group_whose_name_fills_all_room_is_not_found_without_a_sentence() {
+    let name = "x".repeat(32_767);
+    check(&format!("> 0 x describe {name}\n x describe {name} GROUP_ID_NOT_FOUND Dead / []"));
+    check(&format!("> 0 a join {name} v=3\n log group {name} gen=0 proto= leader= []"));
+}

@@ -13,6 +13,7 @@ use super::member::Member;
 use super::messages::{DescribeGroups, DescribedGroup, DescribedMember, ListGroups, ListedGroup};
 use super::offsets::Offsets;
 use super::record::Record;
+use super::refusal::MAX_TEXT_BYTES;
 use super::state::GroupState;
 
 type Groups = BTreeMap<GroupId, ClassicGroup>;
@@ -43,18 +44,17 @@ fn listed(group: &ClassicGroup) -> ListedGroup {
 pub fn describe(groups: &Groups, wanted: DescribeGroups) -> Vec<DescribedGroup> {
     let one = |group_id: GroupId| match groups.get(&group_id) {
         Some(group) => described(group),
-        None if wanted.knows_group_id_not_found => {
-            let message = Str::from(format!("Group {group_id} not found."));
-            DescribedGroup::error(
-                group_id,
-                GroupState::Dead.name(),
-                ErrorCode::GROUP_ID_NOT_FOUND,
-                Some(message),
-            )
-        }
+        None if wanted.knows_group_id_not_found => not_found(group_id),
         None => DescribedGroup::dead(group_id),
     };
     wanted.groups.into_iter().map(one).collect()
+}
+
+fn not_found(group_id: GroupId) -> DescribedGroup {
+    // A name may be as long as any text can be, and a sentence about it longer.
+    let sentence = Some(format!("Group {group_id} not found.")).filter(|text| text.len() <= MAX_TEXT_BYTES);
+    let error = ErrorCode::GROUP_ID_NOT_FOUND;
+    DescribedGroup::error(group_id, GroupState::Dead.name(), error, sentence.map(Str::from))
 }
 
 /// Only a stable group has a protocol and metadata worth telling.

@@ -9,8 +9,8 @@ use super::messages::*;
 use super::settings::GroupSettings;
 use super::state::GroupState;
 
-/// The longest text that a stored record has room for.
-const MAX_TEXT_BYTES: usize = i16::MAX as usize;
+/// The longest text that the protocol and its records have room for.
+pub const MAX_TEXT_BYTES: usize = i16::MAX as usize;
 /// What a member id has after the name it begins with: a hyphen and a UUID.
 const MEMBER_ID_SUFFIX_BYTES: usize = 37;
 
