@@ -37,3 +37,12 @@ pub fn open_file_limit() -> Option<u64> {
 pub fn read_text(path: &std::path::Path) -> std::io::Result<String> {
     fs::read_to_string(path)
 }
+
+/// Whether standard output is a pipe or a terminal whose other end is closed: what is written would not be read.
+pub fn stdout_reader_is_gone() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdout = std::io::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+    let polled = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    polled.is_ok() && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+}

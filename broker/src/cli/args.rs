@@ -66,7 +66,7 @@ pub struct ServerArgs {
     pub server: String,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum TopicCommand {
     /// Create a topic
     Create {
@@ -99,7 +99,7 @@ pub enum TopicCommand {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ProduceArgs {
     pub topic: String,
     /// Splits a line into key and value at its first occurrence
@@ -124,7 +124,7 @@ pub enum CompressionArg {
     Zstd,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ConsumeArgs {
     pub topic: String,
     /// Start at the oldest record instead of the end

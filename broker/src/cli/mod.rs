@@ -2,7 +2,11 @@
 //! sentence and an exit code. Runs on the main thread; clients run on one shard of their own.
 
 pub mod args;
+mod client;
+mod produce;
+mod shard;
 mod start;
+mod topic;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -27,7 +31,9 @@ fn execute(cli: Cli) -> Result<(), String> {
         Command::Start(args) => start::run(args),
         Command::Config(ConfigCommand::List) => print(&crate::config::list_text()),
         Command::Tune(TuneCommand::Check) => print(&tuning()),
-        Command::Topic(_) | Command::Produce(_) | Command::Consume(_) => Err("not there yet".to_string()),
+        Command::Topic(command) => topic::run(command),
+        Command::Produce(args) => produce::run(args),
+        Command::Consume(_) => Err("not there yet".to_string()),
     }
 }
 
