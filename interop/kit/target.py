@@ -97,6 +97,8 @@ class KringBroker(Broker):
         self.ready_file.unlink(missing_ok=True)
         argv = [self.binary, "start", "--data-dir", self.data, "--listen",
                 f"{self.host}:{self.port}", "--ready-file", self.ready_file, *self.extra]
+        # as Kafka's side has it; the port is the one that is bound
+        argv += ["-o", f"advertised.listeners=PLAINTEXT://{self.host}:{self.port}"]
         for key, value in self.props.items():
             argv += ["-o", f"{key}={value}"]
         return argv
