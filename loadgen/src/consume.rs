@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kring_runtime::{Monotonic, now, sleep, yield_if_needed};
+use kring_runtime::{Monotonic, now, sleep, sleep_until, yield_if_needed};
 use kring_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use kring_wire::messages::fetch_response::{FetchResponse, PartitionData};
 use kring_wire::record::split_batches;
@@ -102,6 +102,7 @@ impl Consumer {
     }
 
     pub async fn run(mut self) {
+        sleep_until(self.counters.local.window.start).await;
         let began = now();
         while !self.is_done() {
             if let Err(error) = self.fetch().await {

@@ -31,6 +31,6 @@ pub mod stats;
 pub mod verify;
 mod work;
 
-pub use report::Report;
+pub use report::{Cpu, Report};
 pub use settings::{Acks, Rate, Settings, Start, Workload};
-pub use work::{Plan, Worker, prepare};
+pub use work::{Outcome, Plan, Worker, prepare};

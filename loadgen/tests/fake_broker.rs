@@ -1,0 +1,294 @@
+//! The load generator against a broker that stalls, drops, doubles or swaps, in a simulation: no socket, no clock,
+//! one seed, one run. The broker here has one partition, which it keeps in memory.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kring_loadgen::{Rate, Report, Settings, Worker, Workload, prepare};
+use kring_runtime::net::{Listener, Stream};
+use kring_runtime::{Monotonic, Queue, now, sim, sleep_until, spawn};
+use kring_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
+use kring_wire::messages::fetch_request::FetchRequest;
+use kring_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
+use kring_wire::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
+};
+use kring_wire::messages::metadata_response::{
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kring_wire::messages::produce_request::ProduceRequest;
+use kring_wire::messages::produce_response::{
+    PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use kring_wire::record::BatchHeader;
+use kring_wire::{ApiKey, ApiMessage, Message, Reader, Records, Str, decode_request_header, encode_response};
+
+const PORT: u16 = 9092;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What the broker does to the batch with this number, counted from 0.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    Drop(u64),
+    Double(u64),
+    /// With the one after it.
+    Swap(u64),
+    /// A bit of its last record, with a new checksum.
+    Change(u64),
+    /// Nothing is answered for so long, once, from 2 s on.
+    Stall(Duration),
+}
+
+struct Broker {
+    fault: Fault,
+    batches: Cell<u64>,
+    log: RefCell<Vec<Bytes>>,
+    end: Cell<i64>,
+    held: RefCell<Option<Bytes>>,
+    stall_from: Monotonic,
+}
+
+impl Broker {
+    fn take(&self, batch: &Bytes) -> i64 {
+        let number = self.batches.replace(self.batches.get() + 1);
+        let base = self.end.get();
+        match self.fault {
+            Fault::Drop(n) if n == number => {}
+            Fault::Swap(n) if n == number => *self.held.borrow_mut() = Some(batch.clone()),
+            Fault::Double(n) if n == number => {
+                self.store(batch.clone());
+                self.store(batch.clone());
+            }
+            Fault::Change(n) if n == number => self.store(changed(batch)),
+            _ => self.store(batch.clone()),
+        }
+        let held = self.held.borrow_mut().take_if(|_| self.fault != Fault::Swap(number));
+        if let Some(held) = held {
+            self.store(held);
+        }
+        base
+    }
+
+    fn store(&self, batch: Bytes) {
+        let mut header = BatchHeader::parse(&batch).unwrap();
+        header.base_offset = self.end.get();
+        self.end.set(header.last_offset() + 1);
+        let mut placed = BytesMut::from(&batch[..]);
+        placed[..61].copy_from_slice(&header.to_bytes());
+        self.log.borrow_mut().push(placed.freeze());
+    }
+
+    fn read(&self, from: i64) -> Bytes {
+        let log = self.log.borrow();
+        let first = log.partition_point(|batch| BatchHeader::parse(batch).unwrap().last_offset() < from);
+        log[first..].iter().take(20).flat_map(|batch| batch.to_vec()).collect()
+    }
+
+    async fn stall(&self) {
+        if let Fault::Stall(length) = self.fault
+            && now() >= self.stall_from
+        {
+            sleep_until(self.stall_from + length).await;
+        }
+    }
+
+    async fn answer(&self, key: ApiKey, version: i16, correlation: i32, mut body: Reader) -> Vec<Bytes> {
+        match key {
+            ApiKey::ApiVersions => frame(version, correlation, &versions()),
+            ApiKey::Metadata => frame(version, correlation, &metadata()),
+            ApiKey::ListOffsets => frame(version, correlation, &self.list_offsets()),
+            ApiKey::Produce => {
+                self.stall().await;
+                let request = ProduceRequest::decode(&mut body, version).unwrap();
+                frame(version, correlation, &self.produce(&request))
+            }
+            ApiKey::Fetch => {
+                let request = FetchRequest::decode(&mut body, version).unwrap();
+                sleep_until(now() + Duration::from_millis(2)).await;
+                frame(version, correlation, &self.fetch(&request))
+            }
+            other => panic!("nobody asked for {other}"),
+        }
+    }
+
+    fn produce(&self, request: &ProduceRequest) -> ProduceResponse {
+        let records = request.topic_data[0].partition_data[0].records.as_ref().unwrap();
+        let base_offset = self.take(records.as_bytes().unwrap());
+        let partition = PartitionProduceResponse { base_offset, ..Default::default() };
+        let topic = TopicProduceResponse {
+            name: Str::from("t"),
+            partition_responses: vec![partition],
+            ..Default::default()
+        };
+        ProduceResponse { responses: vec![topic], ..Default::default() }
+    }
+
+    fn fetch(&self, request: &FetchRequest) -> FetchResponse {
+        let from = request.topics[0].partitions[0].fetch_offset;
+        let partition = PartitionData {
+            high_watermark: self.end.get(),
+            records: Some(Records::Bytes(self.read(from))),
+            ..Default::default()
+        };
+        let topic = FetchableTopicResponse {
+            topic: Str::from("t"),
+            partitions: vec![partition],
+            ..Default::default()
+        };
+        FetchResponse { responses: vec![topic], ..Default::default() }
+    }
+
+    fn list_offsets(&self) -> ListOffsetsResponse {
+        let partition = ListOffsetsPartitionResponse { offset: self.end.get(), ..Default::default() };
+        let topic = ListOffsetsTopicResponse { name: Str::from("t"), partitions: vec![partition] };
+        ListOffsetsResponse { topics: vec![topic], ..Default::default() }
+    }
+
+    async fn serve(self: Rc<Self>, stream: Stream) {
+        let (mut read, mut write) = stream.into_split();
+        let mut buffer = BytesMut::new();
+        loop {
+            while let Some(mut request) = cut(&mut buffer) {
+                let (key, header) = decode_request_header(&mut request).unwrap();
+                let version = header.request_api_version;
+                let parts = self.answer(key, version, header.correlation_id, request).await;
+                write.write_all(parts).await.unwrap();
+            }
+            if !matches!(read.read(&mut buffer).await, Ok(bytes) if bytes > 0) {
+                return;
+            }
+        }
+    }
+}
+
+fn cut(buffer: &mut BytesMut) -> Option<Reader> {
+    let length = i32::from_be_bytes(*buffer.first_chunk()?) as usize;
+    (buffer.len() >= 4 + length).then(|| {
+        let frame = buffer.split_to(4 + length).freeze();
+        Reader::with_default_budget(frame.slice(4..))
+    })
+}
+
+fn frame<M: ApiMessage>(version: i16, correlation: i32, body: &M) -> Vec<Bytes> {
+    vec![encode_response(version, correlation, body).unwrap().into_bytes().unwrap()]
+}
+
+fn changed(batch: &Bytes) -> Bytes {
+    let mut bytes = batch.to_vec();
+    // The last byte is the count of headers; before it comes the value.
+    let at = bytes.len() - 2;
+    bytes[at] ^= 1;
+    let crc = kring_wire::record::batch_crc(&bytes).unwrap();
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    bytes.into()
+}
+
+fn versions() -> ApiVersionsResponse {
+    let keys = [ApiKey::Produce, ApiKey::Fetch, ApiKey::Metadata, ApiKey::CreateTopics, ApiKey::ListOffsets];
+    let offered = |key: ApiKey| ApiVersion {
+        api_key: key.as_i16(),
+        min_version: key.min_version(),
+        max_version: key.max_version(),
+    };
+    ApiVersionsResponse { api_keys: keys.map(offered).to_vec(), ..Default::default() }
+}
+
+fn metadata() -> MetadataResponse {
+    let broker = MetadataResponseBroker {
+        node_id: 1,
+        host: Str::from("localhost"),
+        port: i32::from(PORT),
+        ..Default::default()
+    };
+    let partition = MetadataResponsePartition { leader_id: 1, ..Default::default() };
+    let topic = MetadataResponseTopic {
+        name: Some(Str::from("t")),
+        partitions: vec![partition],
+        ..Default::default()
+    };
+    MetadataResponse { brokers: vec![broker], topics: vec![topic], controller_id: 1, ..Default::default() }
+}
+
+/// A thousand records a second for ten seconds, through a broker with this fault.
+fn run(fault: Fault) -> Report {
+    let mut reports = sim::run(sim::SimConfig::new(1, 1), move |_| async move {
+        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], PORT))).unwrap();
+        let broker = Rc::new(Broker {
+            fault,
+            batches: Cell::new(0),
+            log: RefCell::default(),
+            end: Cell::new(0),
+            held: RefCell::default(),
+            stall_from: now() + 2 * SECOND,
+        });
+        let accepting = spawn(Queue::Net, async move {
+            while let Ok(stream) = listener.accept().await {
+                spawn(Queue::Net, broker.clone().serve(stream)).detach();
+            }
+        });
+        let settings = Settings {
+            rate: Rate::Open(1000),
+            record_bytes: 100,
+            warm_up: Duration::ZERO,
+            verify: true,
+            ..Settings::of(Workload::EndToEnd, "t")
+        };
+        let plan = prepare(settings.clone()).await.unwrap();
+        let outcome = Worker::new(plan, 1).run(0).await.unwrap();
+        drop(accepting);
+        Report::new(settings, 1, outcome, Default::default(), 10 * SECOND)
+    })
+    .unwrap();
+    reports.remove(0)
+}
+
+#[test]
+fn an_honest_broker_is_good_and_quick() {
+    let report = run(Fault::None);
+    let judgement = report.judgement().unwrap();
+    assert!(report.is_good(), "{}", report.to_text());
+    assert_eq!(judgement.acknowledged, 10_000);
+    assert_eq!(report.stats().acknowledged.count(), 10_000);
+    assert_eq!(report.stats().received.count(), 10_000);
+    assert!(report.stats().received.summary().max < Duration::from_millis(500), "{}", report.to_text());
+}
+
+#[test]
+fn a_broker_that_stalls_once_shows_in_the_percentiles_as_if_nobody_had_waited() {
+    let report = run(Fault::Stall(SECOND));
+    let summary = report.stats().acknowledged.summary();
+    assert_eq!(summary.count, 10_000, "everybody who would have asked counts");
+    // A tenth of the records were due in the stall: the 99th percentile is nine tenths of it, the median nothing.
+    assert!(summary.p50 < Duration::from_millis(500), "{summary:?}");
+    assert!(summary.p99 > Duration::from_millis(850), "{summary:?}");
+    assert!(summary.p999 > Duration::from_millis(950), "{summary:?}");
+    assert!(report.is_good(), "late is not lost");
+}
+
+#[test]
+fn a_dropped_batch_is_caught() {
+    let judgement = run(Fault::Drop(100)).judgement().unwrap();
+    assert!(judgement.lost > 0, "{judgement:?}");
+}
+
+#[test]
+fn a_doubled_batch_is_caught() {
+    let judgement = run(Fault::Double(100)).judgement().unwrap();
+    assert!(judgement.doubled > 0 && judgement.lost == 0, "{judgement:?}");
+}
+
+#[test]
+fn swapped_batches_are_caught() {
+    let judgement = run(Fault::Swap(100)).judgement().unwrap();
+    assert!(judgement.reordered > 0 && judgement.lost == 0, "{judgement:?}");
+}
+
+#[test]
+fn a_changed_record_is_caught() {
+    let judgement = run(Fault::Change(100)).judgement().unwrap();
+    assert_eq!((judgement.changed, judgement.lost), (1, 0), "{judgement:?}");
+}
