@@ -3,6 +3,7 @@
 
 pub mod args;
 mod client;
+mod consume;
 mod produce;
 mod shard;
 mod start;
@@ -33,7 +34,7 @@ fn execute(cli: Cli) -> Result<(), String> {
         Command::Tune(TuneCommand::Check) => print(&tuning()),
         Command::Topic(command) => topic::run(command),
         Command::Produce(args) => produce::run(args),
-        Command::Consume(_) => Err("not there yet".to_string()),
+        Command::Consume(args) => consume::run(args),
     }
 }
 

@@ -34,6 +34,11 @@ pub struct Client {
 impl Client {
     /// Connects to the first of `servers` (`HOST:PORT`, separated by commas) that answers.
     pub async fn connect(servers: &str) -> Result<Self> {
+        Self::reconnect(servers).await.map_err(ClientError::at_start)
+    }
+
+    /// As [`Client::connect`], where a broker is known to have been: a failure may pass.
+    pub async fn reconnect(servers: &str) -> Result<Self> {
         let servers = server::parse_list(servers)?;
         let first = Some(first_that_answers(&servers).await?);
         Ok(Self { servers, brokers: BTreeMap::new(), connections: BTreeMap::new(), first })
@@ -47,18 +52,25 @@ impl Client {
     ) -> Result<R::Response> {
         let mut patience = Patience::new(RETRY_TIME);
         loop {
-            let mut connection = match self.first.take() {
-                Some(connection) => connection,
-                None => first_that_answers(&self.servers).await?,
-            };
-            match connection.ask(ANSWER_TIME, highest, &body).await {
+            match self.ask_any_once(highest, &body).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) => patience.again(error).await?,
-                Ok(answer) => {
-                    self.first = Some(connection);
-                    return Ok(answer);
-                }
             }
         }
+    }
+
+    async fn ask_any_once<R: Request>(
+        &mut self,
+        highest: i16,
+        body: impl Fn(i16) -> R,
+    ) -> Result<R::Response> {
+        let mut connection = match self.first.take() {
+            Some(connection) => connection,
+            None => first_that_answers(&self.servers).await?,
+        };
+        let answer = connection.ask(ANSWER_TIME, highest, body).await?;
+        self.first = Some(connection);
+        Ok(answer)
     }
 
     /// Asks one broker once. Its connection is forgotten when it fails.
@@ -103,5 +115,5 @@ async fn first_that_answers(servers: &[Address]) -> Result<Connection> {
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    Err(first_error.map_or(ClientError::NoServer, ClientError::at_start))
+    Err(first_error.unwrap_or(ClientError::NoServer))
 }
