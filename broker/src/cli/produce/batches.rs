@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_batch_stays_below_the_limit_unless_one_record_is_larger() {
         let mut batches = Batches::new();
-        [400_000, 400_000, 400_000, 2_000_000, 1].map(|size| batches.add(0, record(size)));
+        [400_000, 400_000, 400_000, 2_000_000, 1].into_iter().for_each(|size| batches.add(0, record(size)));
         for (_, batch) in batches.fronts() {
             assert!(batch.size_bytes <= BATCH_BYTES);
         }
