@@ -118,8 +118,8 @@ async fn describe(client: &mut Client, name: &Str) -> Result<String> {
     let topic = described(client, name).await?;
     let led: Vec<i32> =
         topic.partitions.iter().filter(|partition| partition.leader >= 0).map(|p| p.index).collect();
-    let start = client.edges(name, &led, Edge::Start).await?;
-    let end = client.edges(name, &led, Edge::End).await?;
+    let start = client.edges_of(&topic, &led, Edge::Start).await?;
+    let end = client.edges_of(&topic, &led, Edge::End).await?;
     let mut text = head(&topic);
     text.push_str(&partition_table(&topic, &start, &end));
     text.push_str(&settings(client, name).await?);

@@ -35,14 +35,15 @@ impl Client {
         let mut patience = Patience::new(RETRY_TIME);
         loop {
             let known = self.topic(topic, false).await?;
-            match self.edges_now(&known, partitions, edge).await {
+            match self.edges_of(&known, partitions, edge).await {
                 Ok(offsets) => return Ok(offsets),
                 Err(error) => patience.again(error).await?,
             }
         }
     }
 
-    async fn edges_now(&mut self, topic: &Topic, partitions: &[i32], edge: Edge) -> Result<Offsets> {
+    /// As [`Client::edges`], once, of a topic as it is known.
+    pub async fn edges_of(&mut self, topic: &Topic, partitions: &[i32], edge: Edge) -> Result<Offsets> {
         let mut offsets = Offsets::new();
         for (leader, partitions) in by_leader(topic, partitions.iter().copied())? {
             let ask = |_| request(&topic.name, &partitions, edge);
