@@ -514,6 +514,21 @@ mod tests {
     }
 
     #[test]
+    fn the_listen_flag_replaces_the_files_listeners_and_keeps_what_an_option_advertises() {
+        use crate::config::{Advertised, HostPort};
+        let file =
+            "listeners=A://:1\nlistener.security.protocol.map=A:PLAINTEXT\nadvertised.listeners=A://a:1\n";
+        let flags = Flags { listen: Some("127.0.0.1:7".to_owned()), ..Flags::default() };
+        let read = |options: &[(String, String)]| {
+            let (config, _) = BrokerConfig::from_sources(Some(("f", file)), options, &flags).unwrap();
+            config.listeners[0].advertised.clone()
+        };
+        assert_eq!(read(&[]), Advertised::AsBound);
+        let option = ("advertised.listeners".to_owned(), "PLAINTEXT://outside:9".to_owned());
+        assert_eq!(read(&[option]), Advertised::At(HostPort { host: "outside".to_owned(), port: 9 }));
+    }
+
+    #[test]
     fn roles_and_quorums_that_need_other_nodes_are_refused() {
         let role = read("process.roles=broker").unwrap_err();
         assert!(role.starts_with("f:1: a Kring node is broker and controller"), "{role}");

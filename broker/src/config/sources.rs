@@ -162,14 +162,14 @@ impl Settings {
         })
     }
 
-    /// `--listen` is the whole truth about client listeners: what a file says of them is dropped.
+    /// `--listen` takes the place of what a file says of client listeners; what `-o` says of their advertising holds.
     fn read_flags(&mut self, flags: &Flags) -> Result<(), ConfigError> {
         if let Some(dir) = &flags.data_dir {
             self.set("log.dirs", dir, Origin::Flag("--data-dir"))?;
         }
         if let Some(address) = &flags.listen {
-            self.unset("advertised.listeners");
-            self.unset("inter.broker.listener.name");
+            self.unset_from_file("advertised.listeners");
+            self.unset_from_file("inter.broker.listener.name");
             let listeners = format!("PLAINTEXT://{address}");
             self.set("listeners", &listeners, Origin::Flag("--listen"))?;
         }
@@ -193,9 +193,11 @@ impl Settings {
         Ok(())
     }
 
-    fn unset(&mut self, key: &str) {
-        self.values.remove(key);
-        self.origins.remove(key);
+    fn unset_from_file(&mut self, key: &str) {
+        if matches!(self.origins.get(key), Some(Origin::File { .. })) {
+            self.values.remove(key);
+            self.origins.remove(key);
+        }
     }
 
     /// `broker.id` and `node.id` are one number; each shows in the other's place.
