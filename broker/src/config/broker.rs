@@ -516,8 +516,7 @@ mod tests {
     #[test]
     fn the_listen_flag_replaces_the_files_listeners_and_keeps_what_an_option_advertises() {
         use crate::config::{Advertised, HostPort};
-        let file =
-            "listeners=A://:1\nlistener.security.protocol.map=A:PLAINTEXT\nadvertised.listeners=A://a:1\n";
+        let file = "listeners=A://:1\nlistener.security.protocol.map=A:PLAINTEXT,PLAINTEXT:PLAINTEXT\nadvertised.listeners=A://a:1\n";
         let flags = Flags { listen: Some("127.0.0.1:7".to_owned()), ..Flags::default() };
         let read = |options: &[(String, String)]| {
             let (config, _) = BrokerConfig::from_sources(Some(("f", file)), options, &flags).unwrap();
