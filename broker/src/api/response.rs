@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kring_runtime::disk::FileRange;
-use kring_wire::{ApiMessage, Frame, FramePart, encode_response};
+use kring_wire::{ApiMessage, EncodeError, Frame, FramePart, encode_response};
 
 use super::request::Request;
 
@@ -25,11 +25,12 @@ pub enum Response {
     Send(Outgoing),
     /// acks=0 went well: Kafka's protocol has no answer then.
     Nothing,
-    /// acks=0 went wrong: closing is the only way to tell.
+    /// acks=0 went wrong, or the answer has no encoding: closing is the only way to tell.
     Close,
 }
 
-/// Encodes an answer to `request`.
+/// Encodes an answer to a request. One that quotes so much of the request that it is too long for the protocol
+/// ends the connection, as it does in Kafka.
 ///
 /// # Panics
 /// When the answer has a field that its version lacks: our own mistake, which no peer can cause.
@@ -39,9 +40,14 @@ pub fn reply<M: ApiMessage>(head: &Head, body: &M) -> Response {
 
 /// Encodes an answer whose file parts stand for `files`, by slot.
 pub fn reply_with_files<M: ApiMessage>(head: &Head, body: &M, files: Vec<FileRange>) -> Response {
-    let frame = encode_response(head.version, head.correlation_id, body)
-        .unwrap_or_else(|error| panic!("{} version {} cannot be encoded: {error}", M::NAME, head.version));
-    Response::Send(fill(frame, &files))
+    match encode_response(head.version, head.correlation_id, body) {
+        Ok(frame) => Response::Send(fill(frame, &files)),
+        Err(error @ EncodeError::TooLong(_)) => {
+            tracing::debug!(answer = M::NAME, %error, "an answer could not be sent");
+            Response::Close
+        }
+        Err(error) => panic!("{} version {} cannot be encoded: {error}", M::NAME, head.version),
+    }
 }
 
 /// What of a request its answer needs.
