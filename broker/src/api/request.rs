@@ -33,16 +33,19 @@ pub struct Request {
     pub version: i16,
     pub correlation_id: i32,
     pub client_id: Option<Str>,
+    /// Its size on the wire.
+    pub bytes: usize,
     body: Reader,
 }
 
 impl Request {
     /// Reads the header of a frame.
     pub fn parse(frame: Bytes) -> Result<Self, PeerFault> {
+        let bytes = frame.len();
         let mut reader = Reader::with_default_budget(frame);
         let (api, header) = decode_request_header(&mut reader).map_err(PeerFault::BadHeader)?;
         let RequestHeader { request_api_version, correlation_id, client_id, .. } = header;
-        Ok(Self { api, version: request_api_version, correlation_id, client_id, body: reader })
+        Ok(Self { api, version: request_api_version, correlation_id, client_id, bytes, body: reader })
     }
 
     /// Whether the next request may start before this one is answered.

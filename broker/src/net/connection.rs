@@ -18,6 +18,8 @@ use crate::api::{self, Client, Outgoing, PeerFault, Pending, Request, Response};
 
 /// Produce requests of one connection that may wait for the disk together.
 const MAX_PIPELINED: usize = 64;
+/// Nothing more is read while this many bytes of them wait: a slow disk slows its producers down.
+const MAX_PIPELINED_BYTES: usize = 16 << 20;
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -61,6 +63,7 @@ pub async fn serve(stream: Stream, client: Rc<Client>, activity: Rc<Activity>) -
         client,
         activity,
         waiting: FuturesOrdered::new(),
+        waiting_bytes: VecDeque::new(),
         held: None,
     };
     connection.run().await
@@ -73,13 +76,18 @@ struct Connection {
     client: Rc<Client>,
     activity: Rc<Activity>,
     waiting: FuturesOrdered<Pending>,
-    /// A request that must not start before those in `waiting` have been answered.
-    held: Option<Request>,
+    /// The size of each request in `waiting`.
+    waiting_bytes: VecDeque<usize>,
+    /// What must not happen before those in `waiting` have been answered.
+    held: Option<Incoming>,
 }
+
+/// A request, the end of the peer's bytes, or bytes that are no request.
+type Incoming = Result<Option<Request>, Fault>;
 
 /// What woke a connection that has requests in flight.
 enum Woken {
-    Request(Option<Request>),
+    Request(Incoming),
     Answer(Result<Response, PeerFault>),
 }
 
@@ -102,53 +110,67 @@ impl Connection {
                 None => Ok(false),
             };
         }
-        match self.wait().await? {
-            Woken::Request(None) => Ok(false),
-            Woken::Request(Some(request)) if request.may_pipeline() => self.start(request).await,
-            Woken::Request(Some(request)) => {
-                self.held = Some(request);
-                Ok(true)
+        match self.wait().await {
+            Woken::Request(Ok(Some(request))) if request.may_pipeline() => {
+                let started = self.start(request).await;
+                started.or_else(|fault| self.hold(Err(fault)))
             }
-            Woken::Answer(answer) => self.answer(answer?).await,
+            Woken::Request(incoming) => self.hold(incoming),
+            Woken::Answer(answer) => {
+                self.waiting_bytes.pop_front();
+                self.answer(answer?).await
+            }
         }
     }
 
-    async fn next_request(&mut self) -> Result<Option<Request>, Fault> {
+    /// What was asked before is answered first, even to a peer that has said all or talks nonsense by now.
+    fn hold(&mut self, incoming: Incoming) -> Result<bool, Fault> {
+        self.held = Some(incoming);
+        Ok(true)
+    }
+
+    async fn next_request(&mut self) -> Incoming {
         match self.held.take() {
-            Some(request) => Ok(Some(request)),
+            Some(incoming) => incoming,
             None => read_request(&mut self.reader, &mut self.frames, &self.activity).await,
         }
     }
 
-    async fn wait(&mut self) -> Result<Woken, Fault> {
-        let may_read = self.held.is_none() && self.waiting.len() < MAX_PIPELINED;
-        if !may_read {
-            return Ok(Woken::Answer(next_answer(&mut self.waiting).await));
+    fn may_read(&self) -> bool {
+        self.held.is_none()
+            && self.waiting.len() < MAX_PIPELINED
+            && self.waiting_bytes.iter().sum::<usize>() < MAX_PIPELINED_BYTES
+    }
+
+    async fn wait(&mut self) -> Woken {
+        if !self.may_read() {
+            return Woken::Answer(next_answer(&mut self.waiting).await);
         }
         let request = read_request(&mut self.reader, &mut self.frames, &self.activity).fuse();
         let answer = next_answer(&mut self.waiting).fuse();
         futures_util::pin_mut!(request, answer);
         select_biased! {
-            answer = answer => Ok(Woken::Answer(answer)),
-            request = request => request.map(Woken::Request),
+            answer = answer => Woken::Answer(answer),
+            request = request => Woken::Request(request),
         }
     }
 
     /// Starts a request. One that may not be pipelined is also answered before this returns.
     async fn start(&mut self, request: Request) -> Result<bool, Fault> {
-        let alone = !request.may_pipeline();
+        let (alone, bytes) = (!request.may_pipeline(), request.bytes);
         let pending = api::start(&self.client, request).await?;
         if alone {
             let response = pending.await?;
             return self.answer(response).await;
         }
         self.waiting.push_back(pending);
+        self.waiting_bytes.push_back(bytes);
         Ok(true)
     }
 
     async fn answer(&mut self, response: Response) -> Result<bool, Fault> {
         let sent = match response {
-            Response::Send(outgoing) => send(&mut self.writer, outgoing).await.is_ok(),
+            Response::Send(outgoing) => send(&mut self.writer, outgoing, &self.activity).await.is_ok(),
             Response::Nothing => true,
             Response::Close => false,
         };
@@ -161,19 +183,15 @@ impl Connection {
 }
 
 /// Dropping this future loses no bytes: what was read stays in `frames`.
-async fn read_request(
-    reader: &mut ReadHalf,
-    frames: &mut FrameReader,
-    activity: &Activity,
-) -> Result<Option<Request>, Fault> {
+async fn read_request(reader: &mut ReadHalf, frames: &mut FrameReader, activity: &Activity) -> Incoming {
     loop {
         if let Some(frame) = frames.next_frame().map_err(Fault::Length)? {
-            activity.touch();
             return Ok(Some(Request::parse(frame)?));
         }
         match reader.read(frames.room()).await {
             Ok(0) | Err(_) => return Ok(None),
-            Ok(_) => {}
+            // A large request may take longer than a connection may be idle.
+            Ok(_) => activity.touch(),
         }
     }
 }
@@ -182,7 +200,7 @@ async fn next_answer(waiting: &mut FuturesOrdered<Pending>) -> Result<Response, 
     waiting.next().await.expect("called with requests in flight only")
 }
 
-async fn send(writer: &mut WriteHalf, outgoing: Outgoing) -> std::io::Result<()> {
+async fn send(writer: &mut WriteHalf, outgoing: Outgoing, activity: &Activity) -> std::io::Result<()> {
     let mut memory = VecDeque::new();
     for part in outgoing.parts {
         match part {
@@ -190,6 +208,7 @@ async fn send(writer: &mut WriteHalf, outgoing: Outgoing) -> std::io::Result<()>
             api::Part::File(range) => {
                 writer.write_parts(&mut memory).await?;
                 writer.send_file(&range).await?;
+                activity.touch();
             }
         }
     }

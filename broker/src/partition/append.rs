@@ -35,8 +35,8 @@ impl Partition {
     /// Resolves when an appended batch may be acknowledged.
     pub async fn acknowledged(self: Rc<Self>, acks: Acks, end: Offset) -> Result<(), Refusal> {
         let waited = match acks {
-            Acks::None => Ok(()),
-            Acks::Leader => self.log().wait_written(end).await,
+            // Nobody is told, but the connection must not read on for ever faster than the disk writes.
+            Acks::None | Acks::Leader => self.log().wait_written(end).await,
             Acks::All => self.log().wait_committed(end).await,
         };
         waited.map_err(|error| refusal_of(&error))
