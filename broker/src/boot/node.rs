@@ -137,14 +137,15 @@ fn identity(stages: &Stages, found: &Found) -> Identity {
     }
 }
 
-/// Accepts connections until the broker stops; then closes what this shard owns.
+/// Accepts connections until the broker stops; then closes what this shard owns. Nobody is accepted before every
+/// shard follows the metadata: until then all topics would be unknown. The sockets listen, so clients wait.
 async fn serve_until_stopped(stages: &Stages, shard: &Rc<Shard>, sockets: Sockets) {
+    stages.accepting.pass().await;
     let limits = limits(shard, stages.mesh.shards());
     let server = Server::new(ApiState::new(shard.clone()), limits);
     let listening: Vec<_> = sockets.into_iter().map(|(name, socket)| server.listen(name, socket)).collect();
     let sweeping = server.sweep();
     let expiring = spawn(Queue::Background, shard.clone().expire_producers());
-    stages.accepting.pass().await;
     stages.stopping.hear().await;
     drop((listening, sweeping, expiring));
     server.close();
@@ -202,14 +203,16 @@ fn keep_checkpoints(stages: &Stages, found: &Found) -> Task<()> {
     })
 }
 
+/// Marks every directory that was closed in order. One that failed keeps none of the others from it.
 async fn mark_clean(found: &Found, shard: &Shard) -> Result<(), BootError> {
+    let epoch = shard.image().broker(shard.config().node.id).map_or(-1, |broker| broker.epoch);
+    let mut result = Ok(());
     for dir in &found.dirs.dirs {
-        if !dir
-            .mark_clean(shard.image().broker(shard.config().node.id).map_or(-1, |broker| broker.epoch))
-            .await?
-        {
+        let marked = dir.mark_clean(epoch).await;
+        if !matches!(marked, Ok(true)) {
             tracing::warn!(path = %dir.path().display(), "the next start will check this directory");
         }
+        result = result.and(marked.map(|_| ()));
     }
-    Ok(())
+    result.map_err(BootError::from)
 }
