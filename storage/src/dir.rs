@@ -24,6 +24,7 @@ const CLEANER_POINTS: &str = "cleaner-offset-checkpoint";
 const REPLICATION_POINTS: &str = "replication-offset-checkpoint";
 const BOOTSTRAP: &str = "bootstrap.checkpoint";
 const DELETED: &str = "-delete";
+const STRAY: &str = "-stray";
 
 /// What a directory may hold beside partitions and still be a log directory.
 const KNOWN: [&str; 9] = [
@@ -235,8 +236,17 @@ fn new_points(recovery: i64, start: i64) -> LogPoints {
 
 /// The directory that a deleted partition waits in for its removal, named as Kafka names it.
 pub(crate) fn deleted_name(name: &LogName, unique: u128) -> String {
+    renamed(name, unique, DELETED)
+}
+
+/// The directory of a partition whose topic is not known any more, named as Kafka names it.
+pub(crate) fn stray_name(name: &LogName, unique: u128) -> String {
+    renamed(name, unique, STRAY)
+}
+
+fn renamed(name: &LogName, unique: u128, why: &str) -> String {
     const LONGEST_NAME: usize = 255;
-    let suffix = format!(".{unique:032x}{DELETED}");
+    let suffix = format!(".{unique:032x}{why}");
     let mut name = name.to_string();
     name.truncate(LONGEST_NAME - suffix.len());
     name + &suffix

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use kring_runtime::{Queue, fill_random, fs, sleep, spawn};
 
-use crate::dir::{LogDir, deleted_name};
+use crate::TopicId;
+use crate::checkpoint::LogName;
+use crate::dir::{LogDir, deleted_name, stray_name};
 use crate::error::LogError;
 use crate::log::Log;
+use crate::recovery::topic_of;
 use crate::segment::{file_name, write_file};
 use crate::snapshot;
 use crate::types::Offset;
@@ -117,6 +120,22 @@ impl Log {
 }
 
 impl LogDir {
+    /// Puts the directory of this name aside if it belongs to another topic than `topic`; false if it does not.
+    /// Its bytes are kept, under the name that Kafka gives to strays: only an operator can know that they are
+    /// not wanted.
+    pub async fn set_aside_other(&self, name: &LogName, topic: TopicId) -> Result<bool, LogError> {
+        let path = self.path().join(name.to_string());
+        let Some(found) = topic_of(&path).await?.filter(|found| *found != topic) else { return Ok(false) };
+        let mut unique = [0; 16];
+        fill_random(&mut unique);
+        let target = self.path().join(stray_name(name, u128::from_be_bytes(unique)));
+        fs::rename(&path, &target).await.map_err(|e| LogError::io(&path, "renaming", &e))?;
+        fs::sync_dir(self.path()).await.map_err(|e| LogError::io(self.path(), "flushing directory", &e))?;
+        self.forget(name);
+        tracing::warn!(log = %name, %found, path = %target.display(), "data of a topic that is gone is put aside");
+        Ok(true)
+    }
+
     /// Removes a deleted partition's directory after a delay. A failure is reported and left to the next start.
     pub fn remove_later(&self, path: PathBuf, delay: Duration) {
         spawn(Queue::Background, async move {

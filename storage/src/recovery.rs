@@ -86,11 +86,8 @@ async fn claim_directory(
     path: &Path,
     topic_id: Option<TopicId>,
 ) -> Result<Option<TopicId>, LogError> {
-    let metadata = path.join(METADATA);
     let exists = fs::exists(path).await.map_err(|e| LogError::io(path, "looking for", &e))?;
-    let text = if exists { read_text(&metadata).await? } else { None };
-    if let Some(text) = text {
-        let found = checkpoint::decode_partition_metadata(&text).map_err(bad_file(&metadata))?;
+    if let Some(found) = topic_of(path).await? {
         return match topic_id {
             Some(expected) if expected != found => {
                 Err(LogError::foreign(path, format!("it belongs to topic id {found}, not {expected}")))
@@ -102,12 +99,19 @@ async fn claim_directory(
         fs::create_dir_all(path).await.map_err(|e| LogError::io(path, "creating", &e))?;
     }
     if let Some(id) = topic_id {
-        write_file(&metadata, checkpoint::encode_partition_metadata(id).as_bytes()).await?;
+        write_file(&path.join(METADATA), checkpoint::encode_partition_metadata(id).as_bytes()).await?;
     }
     if !exists {
         fs::sync_dir(dir.path()).await.map_err(|e| LogError::io(dir.path(), "flushing directory", &e))?;
     }
     Ok(topic_id)
+}
+
+/// The topic that a partition directory says it belongs to; `None` if it says nothing or is not there.
+pub(crate) async fn topic_of(path: &Path) -> Result<Option<TopicId>, LogError> {
+    let metadata = path.join(METADATA);
+    let Some(text) = read_text(&metadata).await? else { return Ok(None) };
+    checkpoint::decode_partition_metadata(&text).map(Some).map_err(bad_file(&metadata))
 }
 
 /// What lies in a partition directory.
