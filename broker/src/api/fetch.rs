@@ -17,7 +17,7 @@ use super::request::{PeerFault, Request};
 use super::response::{Head, Response, reply};
 use crate::metadata::Image;
 use crate::partition::{FetchEntry, Fetched, PartitionId};
-use crate::shard::{Command, FetchGate, FetchTerms};
+use crate::shard::{Command, FetchGate, FetchTerms, OpenOnDrop};
 
 /// The first version that names topics by id.
 const BY_TOPIC_ID: i16 = 13;
@@ -101,6 +101,7 @@ async fn read(client: &Client, limits: &Limits, wanted: Vec<Wanted>) -> Vec<Pair
     let image = client.shard.image();
     let found: Vec<Result<PartitionId, ErrorCode>> = wanted.iter().map(|w| find(&image, w)).collect();
     let gate = FetchGate::new(limits.min_bytes);
+    let _until_answered = OpenOnDrop(gate.clone());
     if limits.max_wait.is_zero() || found.iter().any(Result::is_err) || found.is_empty() {
         gate.open();
     }

@@ -9,32 +9,29 @@ use kring_runtime::sleep_until;
 use super::{Answers, FetchTerms, Shard};
 use crate::partition::{FetchEntry, Fetched, News, Partition, PartitionId, Refusal};
 
+type Entries = Vec<(PartitionId, FetchEntry)>;
 type Place = Result<(Rc<Partition>, FetchEntry), Refusal>;
 
 impl Shard {
-    pub(super) fn fetch(
-        &self,
-        terms: FetchTerms,
-        entries: Vec<(PartitionId, FetchEntry)>,
-    ) -> impl Future<Output = Answers<Fetched>> + use<> {
-        let places: Vec<Place> = entries
-            .into_iter()
-            .map(|(id, entry)| self.partition(id).map(|partition| (partition, entry)))
-            .collect();
-        async move {
-            park(&terms, &places).await;
-            read_all(&terms, places).await
-        }
+    pub(super) async fn fetch(self: Rc<Self>, terms: FetchTerms, entries: Entries) -> Answers<Fetched> {
+        park(&self, &terms, &entries).await;
+        read_all(&terms, self.places(&entries)).await
+    }
+
+    /// A partition may go while a fetch waits for it.
+    fn places(&self, entries: &Entries) -> Vec<Place> {
+        entries.iter().map(|(id, entry)| self.partition(*id).map(|partition| (partition, *entry))).collect()
     }
 }
 
 /// Returns when the fetch is to be answered.
-async fn park(terms: &FetchTerms, places: &[Place]) {
+async fn park(shard: &Shard, terms: &FetchTerms, entries: &Entries) {
     let mut told_bytes = 0;
     loop {
+        let places = shard.places(entries);
         // Listen before looking, so that no change falls between the two.
         let changes: Vec<_> = places.iter().flatten().map(|(p, _)| Box::pin(p.log().changed())).collect();
-        match look(places) {
+        match look(&places) {
             None => terms.gate.open(),
             Some(found_bytes) => {
                 terms.gate.found(found_bytes.saturating_sub(told_bytes));

@@ -29,6 +29,10 @@ struct Missing {
 impl Shard {
     /// Follows `image`; afterwards this shard answers by it.
     pub(super) async fn follow(self: Rc<Self>, image: Arc<Image>) {
+        if self.is_closing.get() {
+            // The next start follows it: the record is durable.
+            return;
+        }
         let old = self.image();
         self.follow_configs(&old, &image);
         let gone = self.gone(&old, &image);
@@ -114,12 +118,24 @@ impl Shard {
     async fn open(self: Rc<Self>, missing: Missing) {
         let name = LogName::new(missing.topic.name.as_str(), missing.id.index);
         let dir = self.directory_for(&name);
-        match self.open_log(&self.log_dirs[dir], name, &missing).await {
+        match self.open_or_replace(&self.log_dirs[dir], name, &missing).await {
+            Ok(log) if self.is_closing.get() => close_unused(&log).await,
             Ok(log) => self.adopt(missing, log, dir),
             Err(error) => {
                 let partition = format!("{}-{}", missing.topic.name, missing.id.index);
                 tracing::error!(partition, %error, "this partition stays offline");
             }
+        }
+    }
+
+    /// A crash may have come between the record that deletes a topic and the removal of its directory. A topic of
+    /// the same name must neither get that data nor stay offline for it.
+    async fn open_or_replace(&self, dir: &LogDir, name: LogName, missing: &Missing) -> Result<Log, LogError> {
+        match self.open_log(dir, name.clone(), missing).await {
+            Err(LogError::Foreign { .. }) if dir.set_aside_other(&name, missing.id.topic).await? => {
+                self.open_log(dir, name, missing).await
+            }
+            opened => opened,
         }
     }
 
@@ -144,12 +160,13 @@ impl Shard {
         self.groups.adopt(&missing.topic.name, partition);
     }
 
-    /// Where a partition lives, or for a new one the directory with the fewest partitions of this core.
+    /// Where a partition lives, or for a new one the working directory with the fewest partitions of this core.
     fn directory_for(&self, name: &LogName) -> usize {
         if let Some(place) = self.located.get(name) {
             return *place;
         }
-        let mut counts: BTreeMap<usize, usize> = (0..self.log_dirs.len()).map(|place| (place, 0)).collect();
+        let online = self.log_dirs.iter().enumerate().filter(|(_, dir)| dir.offline().is_none());
+        let mut counts: BTreeMap<usize, usize> = online.map(|(place, _)| (place, 0)).collect();
         for partition in self.all_partitions() {
             if let Some(count) = counts.get_mut(&partition.log_dir()) {
                 *count += 1;
@@ -164,6 +181,13 @@ impl Shard {
         if let Err(error) = partition.log().delete().await {
             tracing::error!(partition = partition.name(), %error, "the files of a deleted partition remain");
         }
+    }
+}
+
+/// A log that was opened while its core closed down.
+async fn close_unused(log: &Log) {
+    if let Err(error) = log.close().await {
+        tracing::error!(partition = %log.name(), %error, "the log was not closed cleanly");
     }
 }
 

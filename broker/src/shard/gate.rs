@@ -58,9 +58,25 @@ impl FetchGate {
     }
 }
 
+/// Opens a gate when the fetch is answered or given up, so that nobody stays parked for a client that has gone.
+pub struct OpenOnDrop(pub Arc<FetchGate>);
+
+impl Drop for OpenOnDrop {
+    fn drop(&mut self) {
+        self.0.open();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_gate_opens_when_the_asker_goes() {
+        let gate = FetchGate::new(100);
+        drop(OpenOnDrop(gate.clone()));
+        assert!(gate.is_open());
+    }
 
     #[test]
     fn the_gate_opens_at_the_sum_of_what_the_shards_found() {

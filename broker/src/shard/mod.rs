@@ -13,7 +13,7 @@ mod metadata_log;
 mod producer_ids;
 mod serve;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use kring_wire::{ErrorCode, Str, Uuid};
 
 pub use command::{Answers, Command, FetchTerms, ReplyTo};
 pub use controller::{Identity, RunningController, random_id, start_controller};
-pub use gate::FetchGate;
+pub use gate::{FetchGate, OpenOnDrop};
 pub use mesh::{CONTROLLER_SHARD, Inbox, Mesh};
 pub use metadata_log::MetadataLog;
 pub use serve::LogDirState;
@@ -47,6 +47,8 @@ pub struct Shard {
     located: HashMap<LogName, usize>,
     image: RefCell<Arc<Image>>,
     partitions: RefCell<HashMap<PartitionId, Rc<Partition>>>,
+    /// The logs are being closed: nothing may append any more, and nothing is opened.
+    is_closing: Cell<bool>,
     topic_configs: RefCell<HashMap<Uuid, Arc<TopicConfig>>>,
     producer_ids: ProducerIds,
     groups: Groups,
@@ -75,6 +77,7 @@ impl Shard {
             located: parts.located,
             image: RefCell::default(),
             partitions: RefCell::default(),
+            is_closing: Cell::new(false),
             topic_configs: RefCell::default(),
             producer_ids: ProducerIds::default(),
             controller: RefCell::new(None),
@@ -102,7 +105,9 @@ impl Shard {
     pub fn execute(self: &Rc<Self>, command: Command) {
         match command {
             Command::Produce { acks, entries, reply_to } => answer(reply_to, self.produce(acks, entries)),
-            Command::Fetch { terms, entries, reply_to } => answer(reply_to, self.fetch(terms, entries)),
+            Command::Fetch { terms, entries, reply_to } => {
+                answer(reply_to, self.clone().fetch(terms, entries))
+            }
             Command::ListOffsets { entries, reply_to } => answer(reply_to, self.list_offsets(entries)),
             Command::EpochEnds { entries, reply_to } => give(reply_to, self.epoch_ends(entries)),
             Command::DeleteRecords { entries, reply_to } => answer(reply_to, self.delete_records(entries)),
@@ -116,7 +121,16 @@ impl Shard {
     /// A partition of this core.
     pub fn partition(&self, id: PartitionId) -> Result<Rc<Partition>, Refusal> {
         let found = self.partitions.borrow().get(&id).cloned();
-        found.ok_or_else(|| ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into())
+        found.ok_or_else(|| self.why_absent(id).into())
+    }
+
+    /// A partition that the metadata knows and that is not here could not be opened.
+    fn why_absent(&self, id: PartitionId) -> ErrorCode {
+        match self.image.borrow().partition(id.topic, id.index) {
+            _ if self.is_closing.get() => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+            Some(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+            None => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        }
     }
 
     /// All partitions of this core.

@@ -91,10 +91,12 @@ impl Shard {
         join_all(self.log_dirs.iter().map(log_dir_state)).await
     }
 
-    /// Closes every log of this core, so that the next start needs no scan.
+    /// Closes every log of this core, so that the next start needs no scan. Other cores may still have commands on
+    /// their way: those find no partition any more.
     pub async fn close(&self) {
+        self.is_closing.set(true);
         self.groups.unload();
-        let partitions = self.all_partitions();
+        let partitions: Vec<Rc<Partition>> = self.partitions.take().into_values().collect();
         let closed = join_all(partitions.iter().map(|partition| partition.log().close())).await;
         for (partition, result) in partitions.iter().zip(closed) {
             if let Err(error) = result {
