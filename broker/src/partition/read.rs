@@ -18,7 +18,8 @@ impl Partition {
         if at < offsets.start() || at > offsets.end() {
             return News::Urgent;
         }
-        match self.log().bytes_between(at, end).min(u64::from(entry.max_bytes)) {
+        // The first batch goes out even to a reader that allows no bytes.
+        match self.log().bytes_between(at, end).min(u64::from(entry.max_bytes.max(1))) {
             0 => News::Nothing,
             bytes => News::Bytes(bytes),
         }
