@@ -58,19 +58,17 @@ pub struct Broker {
 impl Broker {
     /// Starts a broker on `dir` and waits until it accepts connections.
     pub fn start(dir: &Path, options: &[&str]) -> Self {
+        Self::start_at(dir, "127.0.0.1:0", options)
+    }
+
+    /// Starts a broker at an address that it had before.
+    pub fn start_at(dir: &Path, address: &str, options: &[&str]) -> Self {
         let ready = dir.join("ready");
         let _absent = fs::remove_file(&ready);
         let begun = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_kring"))
             .arg("start")
-            .args([
-                "--data-dir",
-                path(&dir.join("data")),
-                "--listen",
-                "127.0.0.1:0",
-                "--ready-file",
-                path(&ready),
-            ])
+            .args(["--data-dir", path(&dir.join("data")), "--listen", address, "--ready-file", path(&ready)])
             .args(options)
             .stdout(Stdio::null())
             .stderr(Stdio::from(fs::File::create(dir.join("log")).expect("a log file")))
@@ -142,28 +140,42 @@ pub struct Client {
 
 impl Client {
     pub fn connect(address: &str) -> Self {
-        let stream = TcpStream::connect(address).expect("the broker accepts");
+        Self::try_connect(address).expect("the broker accepts")
+    }
+
+    /// The same, or `None` when nobody listens.
+    pub fn try_connect(address: &str) -> Option<Self> {
+        let stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
-        Self { stream, next_id: 1 }
+        Some(Self { stream, next_id: 1 })
     }
 
     /// Sends a request without waiting; gives its correlation id.
     pub fn send<M: ApiMessage>(&mut self, version: i16, body: &M) -> i32 {
+        self.try_send(version, body).expect("the request leaves")
+    }
+
+    /// The same, or `None` when the broker has closed the connection.
+    pub fn try_send<M: ApiMessage>(&mut self, version: i16, body: &M) -> Option<i32> {
         let id = self.next_id;
         self.next_id += 1;
         let frame = encode_request(version, id, Some("test".into()), body).expect("an encodable request");
         let bytes = frame.into_bytes().expect("requests are memory");
-        self.stream.write_all(&bytes).expect("the request leaves");
-        id
+        self.stream.write_all(&bytes).ok().map(|()| id)
     }
 
     /// Receives the answer to the request with this id.
     pub fn receive<R: ApiMessage>(&mut self, version: i16, id: i32) -> R {
-        let mut reader = Reader::with_default_budget(self.frame().expect("an answer"));
+        self.try_receive(version, id).expect("an answer")
+    }
+
+    /// The same, or `None` when the broker has closed the connection.
+    pub fn try_receive<R: ApiMessage>(&mut self, version: i16, id: i32) -> Option<R> {
+        let mut reader = Reader::with_default_budget(self.frame()?);
         let answered = decode_response_header(&mut reader, R::API_KEY, version).expect("a response header");
         assert_eq!(answered, id, "answers come in the order of the requests");
-        R::decode(&mut reader, version).expect("a response body")
+        Some(R::decode(&mut reader, version).expect("a response body"))
     }
 
     pub fn ask<M: Request>(&mut self, version: i16, body: &M) -> M::Response {
