@@ -18,6 +18,9 @@ use kit::{Broker, Client, TempDir, fetch_request, produce_request};
 use kring_wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use kring_wire::messages::delete_topics_request::DeleteTopicsRequest;
 use kring_wire::messages::fetch_response::FetchResponse;
+use kring_wire::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use kring_wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use kring_wire::messages::metadata_response::MetadataResponse;
 use kring_wire::messages::produce_response::ProduceResponse;
@@ -41,6 +44,37 @@ fn an_answer_too_long_for_the_protocol_ends_one_connection_and_no_broker() {
     let mut other = broker.connect();
     other.create_topic("fine", 1);
     assert_eq!(other.produce("fine", 0, &["still here"]).error_code, 0);
+}
+
+/// Each of the two values fits a record of the metadata log; both together do not.
+#[test]
+fn a_setting_that_grows_too_long_to_be_stored_is_refused_and_nothing_else() {
+    const TOPIC: i8 = 2;
+    const SET: i8 = 0;
+    const APPEND: i8 = 2;
+    let dir = TempDir::new("long-setting");
+    let broker = Broker::start(&dir.0, &[]);
+    let mut client = broker.connect();
+    client.create_topic("long", 1);
+    let pairs = |from: u32| (from..from + 3000).map(|n| format!("{n}:0")).collect::<Vec<_>>().join(",");
+    let mut alter = |config_operation, from| {
+        let config = AlterableConfig {
+            name: "leader.replication.throttled.replicas".into(),
+            config_operation,
+            value: Some(pairs(from).into()),
+        };
+        let resource = AlterConfigsResource {
+            resource_type: TOPIC,
+            resource_name: "long".into(),
+            configs: vec![config],
+        };
+        let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+        client.ask(1, &request).responses[0].error_code
+    };
+    assert_eq!(alter(SET, 0), 0);
+    assert_ne!(alter(APPEND, 5000), 0);
+    assert_eq!(alter(SET, 5000), 0, "the controller goes on");
+    broker.connect().create_topic("next", 1);
 }
 
 fn delete_topic(client: &mut Client, name: &str) {

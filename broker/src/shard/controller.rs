@@ -83,13 +83,15 @@ impl Driver {
             log_dirs: identity.log_dirs,
             after_unclean_stop: identity.after_unclean_stop,
         };
-        self.operate(ControllerRequest::RegisterBroker(registration)).await.map(|_| ())
+        let registered = self.operate(ControllerRequest::RegisterBroker(registration)).await?;
+        registered.map(|_| ()).ok_or_else(|| "this broker's registration cannot be stored".to_string())
     }
 
     async fn run(mut self, operations: Receiver<Operation>) -> MetadataLog {
         while let Ok((request, reply_to)) = operations.recv().await {
             match self.operate(request).await {
-                Ok(reply) => give(reply_to, reply),
+                Ok(Some(reply)) => give(reply_to, reply),
+                Ok(None) => drop(reply_to),
                 Err(error) => {
                     // What is not durable has not happened; without its log the controller can do nothing more.
                     tracing::error!(%error, "metadata can no longer be changed");
@@ -100,16 +102,24 @@ impl Driver {
         self.log
     }
 
-    /// One operation from the decision to the last core that follows it.
-    async fn operate(&mut self, request: ControllerRequest) -> Result<ControllerReply, String> {
+    /// One operation from the decision to the last core that follows it. `None` for one that cannot be stored, such
+    /// as a setting that grew too long for a record: nothing has happened, and others can go on.
+    async fn operate(&mut self, request: ControllerRequest) -> Result<Option<ControllerReply>, String> {
         let outcome = self.controller.handle(request, &mut random_id);
         if outcome.records.is_empty() {
-            return Ok(outcome.reply);
+            return Ok(Some(outcome.reply));
         }
-        self.log.append(&outcome.records).await?;
+        let batch = match self.log.batch(&outcome.records) {
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::warn!(%error, "a metadata operation is refused");
+                return Ok(None);
+            }
+        };
+        self.log.append(batch).await?;
         self.controller.replay(&outcome.records).map_err(|error| error.to_string())?;
         self.publish().await;
-        Ok(outcome.reply)
+        Ok(Some(outcome.reply))
     }
 
     async fn publish(&self) {

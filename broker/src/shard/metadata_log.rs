@@ -8,7 +8,7 @@ use kring_storage::{Log, LogBatch, LogConfig, LogDir, LogName, ShardStorage};
 use kring_wire::MetadataRecord;
 use kring_wire::record::ValidatedBatch;
 
-use crate::metadata::{self, BatchPlace, Image, Loaded, leader_batch, names, record_batch};
+use crate::metadata::{self, BatchError, BatchPlace, Image, Loaded, leader_batch, names, record_batch};
 use crate::partition::Replay;
 
 /// The metadata log, open for this broker's term as its leader.
@@ -36,9 +36,13 @@ impl MetadataLog {
         self.append_batch(batch).await
     }
 
-    /// Appends the records of one operation as one batch, and waits until they are durable.
-    pub async fn append(&self, records: &[MetadataRecord]) -> Result<(), String> {
-        let batch = record_batch(records, self.place()).map_err(|error| error.to_string())?;
+    /// The records of one operation as one batch, to be appended next. Refused are records that have no encoding.
+    pub fn batch(&self, records: &[MetadataRecord]) -> Result<ValidatedBatch, BatchError> {
+        record_batch(records, self.place())
+    }
+
+    /// Appends what `batch` has just made, and waits until it is durable.
+    pub async fn append(&self, batch: ValidatedBatch) -> Result<(), String> {
         self.append_batch(batch).await
     }
 
