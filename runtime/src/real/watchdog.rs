@@ -23,6 +23,11 @@ use crate::real::hub::Hub;
 /// in a queue of the executor.
 const EAGER_RINGS: u64 = 1000;
 
+/// A shard that seems idle is rung this often all the same: a timer that is due, or a request to the kernel that was
+/// prepared and not sent when the executor parked, cannot be seen from here and is not "runnable". Timers a second
+/// late and a connection that was not read for 30 s were seen without it.
+const HEARTBEAT: Duration = Duration::from_millis(50);
+
 /// Means "urgent data on a socket" and is ignored by default: nobody who is sent it by mistake minds.
 const NUDGE: i32 = libc::SIGURG;
 
@@ -100,11 +105,25 @@ struct Watched {
     rings: u64,
     reported: bool,
     starting: Option<i32>,
+    rung_at: Instant,
+    /// The last ring was a heartbeat: what it makes the shard poll is no sign of work.
+    echo: bool,
 }
 
 impl Watched {
     fn new(hub: Arc<Hub>) -> Self {
-        Self { hub, shard: 0, polls: 0, moved_at: Instant::now(), rings: 0, reported: false, starting: None }
+        let now = Instant::now();
+        Self {
+            hub,
+            shard: 0,
+            polls: 0,
+            moved_at: now,
+            rings: 0,
+            reported: false,
+            starting: None,
+            rung_at: now,
+            echo: false,
+        }
     }
 
     /// Looks once; true when the shard has done or has to do something.
@@ -125,7 +144,19 @@ impl Watched {
                 self.hub.ring_again();
             }
         }
-        moved || busy || starting.is_some()
+        let echo = std::mem::take(&mut self.echo);
+        if !busy && starting.is_none() {
+            self.beat(now);
+        }
+        (moved && !echo) || busy || starting.is_some()
+    }
+
+    fn beat(&mut self, now: Instant) {
+        if now.duration_since(self.rung_at) >= HEARTBEAT {
+            self.rung_at = now;
+            self.echo = true;
+            self.hub.ring_again();
+        }
     }
 
     fn note_progress(&mut self, polls: u64, now: Instant) {
