@@ -10,6 +10,7 @@ mod config;
 mod context;
 mod error;
 mod real;
+mod resubmit;
 mod rng;
 mod task;
 mod time;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kring_runtime::disk::{AlignedBuf, BLOCK, DirectFile, ReadHandle};
-use kring_runtime::sim::{self, DiskOp, RunEnd, Sim, SimConfig, SimError};
+use kring_runtime::sim::{self, DiskFaults, DiskOp, Grain, RunEnd, Sim, SimConfig, SimError};
 use kring_runtime::{Queue, channel, fs, now, random_u64, shard_id, signal, sleep, spawn, wall_ms};
 
 const EIO: i32 = 5;
@@ -238,6 +238,120 @@ fn a_full_disk_refuses_writes_until_there_is_room() {
         file.write_at(AlignedBuf::from_slice(&[1]), 0).await.0.unwrap();
     })
     .unwrap();
+}
+
+#[test]
+fn a_short_write_is_finished_before_its_caller_hears_of_it() {
+    for seed in 0..20 {
+        sim::run(SimConfig::new(seed, 1).with_seed_from_env(), |_| async {
+            sim::disk().set_faults(DiskFaults { short_writes: 700, ..DiskFaults::default() });
+            fs::create_dir_all("/data").await.unwrap();
+            let file = DirectFile::create("/data/a").await.unwrap();
+            let bytes: Vec<u8> = (0..10 * BLOCK).map(|at| (at / 100) as u8).collect();
+            let (written, _) = file.write_at(AlignedBuf::from_slice(&bytes), 0).await;
+            assert_eq!(written.unwrap(), bytes.len());
+            fs::write_atomic("/data/b", &bytes[..5_000]).await.unwrap();
+            assert_eq!(sim::disk().peek("/data/a").unwrap(), bytes);
+            assert_eq!(sim::disk().peek("/data/b").unwrap(), &bytes[..5_000]);
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn what_goes_wrong_by_chance_goes_wrong_again_by_the_same_seed() {
+    let faults =
+        DiskFaults { paths: ".log".into(), write_errors: 300, no_space: 100, ..DiskFaults::default() };
+    let errors = |seed| {
+        let faults = faults.clone();
+        let run = sim::run(SimConfig::new(seed, 1), move |_| {
+            let faults = faults.clone();
+            async move {
+                fs::create_dir_all("/data").await.unwrap();
+                sim::disk().set_faults(faults);
+                let file = DirectFile::create("/data/a.log").await.unwrap();
+                let mut errors = Vec::new();
+                for _ in 0..50 {
+                    let (written, _) = file.write_at(AlignedBuf::from_slice(&[1; 100]), 0).await;
+                    errors.push(written.err().and_then(|error| error.raw_os_error()));
+                }
+                fs::write_atomic("/data/other", b"is never refused").await.unwrap();
+                (errors, sim::disk().failures())
+            }
+        });
+        run.unwrap().remove(0)
+    };
+    let (first, failures) = errors(1);
+    assert!(
+        first.contains(&None) && first.contains(&Some(EIO)) && first.contains(&Some(ENOSPC)),
+        "{first:?}"
+    );
+    assert_eq!(first.iter().flatten().count() as u64, failures);
+    assert_eq!((first, failures), errors(1));
+    assert_ne!(errors(1), errors(2));
+}
+
+#[test]
+fn a_slow_disk_takes_its_time_and_nothing_else() {
+    sim::run(SimConfig::new(1, 1), |_| async {
+        let slow_by = Duration::from_secs(10);
+        sim::disk().set_faults(DiskFaults { slow: 1000, slow_by, ..DiskFaults::default() });
+        fs::create_dir_all("/data").await.unwrap();
+        let file = DirectFile::create("/data/a").await.unwrap();
+        let before = now();
+        for _ in 0..20 {
+            file.write_at(AlignedBuf::from_slice(&[1]), 0).await.0.unwrap();
+            file.fdatasync().await.unwrap();
+        }
+        assert!(before.elapsed() > Duration::from_secs(60), "{:?}", before.elapsed());
+    })
+    .unwrap();
+}
+
+#[test]
+fn rot_changes_one_bit_of_one_file_and_is_there_after_a_crash() {
+    let machine = Sim::new(SimConfig::new(1, 1));
+    let end = machine.run(|_| async {
+        fs::create_dir_all("/data").await.unwrap();
+        fs::sync_dir("/").await.unwrap();
+        fs::write_atomic("/data/a.log", &[0; 3_000]).await.unwrap();
+        fs::write_atomic("/data/b.log", &[0; 2_000]).await.unwrap();
+        fs::write_atomic("/data/c.index", &[0; 2_000]).await.unwrap();
+        sim::crash().await
+    });
+    assert!(matches!(end, Ok(RunEnd::<()>::Crashed)));
+    let disk = machine.disk();
+    for dice in [0, 3_000 * 8 + 5, u64::MAX] {
+        let (path, pos) = disk.rot(".log", dice).unwrap();
+        let bytes = disk.peek(&path).unwrap();
+        assert_eq!(bytes.iter().map(|byte| byte.count_ones()).sum::<u32>(), 1, "{path:?} at {pos}");
+        assert_eq!(bytes[pos as usize].count_ones(), 1);
+        disk.poke(&path, pos, &[0]);
+    }
+    assert_eq!(disk.rot("nowhere", 7), None);
+}
+
+#[test]
+fn a_block_is_torn_only_where_the_grain_is_a_sector() {
+    for (grain, torn_by_some) in [(Grain::Sector, true), (Grain::Block, false)] {
+        let mut torn = 0;
+        for seed in 0..60 {
+            let machine = Sim::new(SimConfig::new(seed, 1));
+            machine.disk().set_faults(DiskFaults { grain: Some(grain), ..DiskFaults::default() });
+            let end = machine.run(|_| async {
+                fs::create_dir_all("/data").await.unwrap();
+                let file = DirectFile::create("/data/a").await.unwrap();
+                fs::sync_dir("/data").await.unwrap();
+                fs::sync_dir("/").await.unwrap();
+                file.write_at(AlignedBuf::from_slice(&[1; BLOCK]), 0).await.0.unwrap();
+                sim::crash().await
+            });
+            assert!(matches!(end, Ok(RunEnd::<()>::Crashed)));
+            let bytes = machine.disk().peek("/data/a").unwrap();
+            torn += usize::from(bytes.contains(&0) && bytes.contains(&1));
+        }
+        assert_eq!(torn > 0, torn_by_some, "{grain:?}: {torn} of 60");
+    }
 }
 
 #[test]

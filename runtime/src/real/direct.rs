@@ -13,10 +13,9 @@ use glommio::io::{DmaBuffer, DmaFile, OpenOptions};
 
 use crate::disk::{AlignedBuf, BLOCK};
 use crate::real::{blocking, io_error};
+use crate::resubmit;
 use crate::task::{Queue, spawn_essential};
 
-/// How often a write that makes no progress is tried again.
-const IDLE_RETRIES: usize = 8;
 /// Direct reads are cut to this size.
 const READ_CHUNK: usize = 1 << 20;
 /// The unit of direct I/O as a file position.
@@ -51,8 +50,10 @@ impl RealDirect {
         let file = self.file.clone();
         let (memory, len) = buf.into_blocks();
         let kept = memory.clone();
+        let once = move |memory, pos| write_once(file.clone(), memory, pos);
         let result =
-            spawn_essential(Queue::Append, async move { write_whole(&file, memory, pos).await }).await;
+            spawn_essential(Queue::Append, async move { resubmit::write_whole(memory, pos, once).await })
+                .await;
         (result, AlignedBuf::from_blocks(kept, len))
     }
 
@@ -94,27 +95,7 @@ fn borrow(file: &DmaFile) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(file.as_raw_fd()) }
 }
 
-/// Writes all blocks, resubmitting what a short write left.
-async fn write_whole(file: &DmaFile, memory: Rc<DmaBuffer>, pos: u64) -> io::Result<usize> {
-    let total = memory.len();
-    let mut done = write_once(file, memory.clone(), pos).await?;
-    let mut idle = 0;
-    while done < total {
-        // Direct positions are whole blocks: the block in which the write stopped is written again.
-        let from = done - done % BLOCK;
-        let mut rest = glommio::allocate_dma_buffer(total - from);
-        rest.as_bytes_mut().copy_from_slice(&memory.as_bytes()[from..]);
-        let written = from + write_once(file, Rc::new(rest), pos + from as u64).await?;
-        idle = if written > done { 0 } else { idle + 1 };
-        if idle > IDLE_RETRIES {
-            return Err(io::Error::new(io::ErrorKind::WriteZero, "the disk takes no more bytes"));
-        }
-        done = written;
-    }
-    Ok(total)
-}
-
-async fn write_once(file: &DmaFile, memory: Rc<DmaBuffer>, pos: u64) -> io::Result<usize> {
+async fn write_once(file: Rc<DmaFile>, memory: Rc<DmaBuffer>, pos: u64) -> io::Result<usize> {
     match file.write_rc_at(memory, pos).await.map_err(io_error) {
         Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => Ok(0),
         other => other,

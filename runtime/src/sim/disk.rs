@@ -1,9 +1,9 @@
-//! The simulated disk: files, directories, locks, and what a power cut leaves of them.
+//! The simulated disk: files, directories, locks, what goes wrong with them, and what a power cut leaves of them.
 //!
 //! A write is in flight until it completes, then in the cache until a sync that began after it has completed. At a
-//! crash each 512-byte sector that was not synced is kept or lost by itself, writes in flight included; a changed
-//! length is kept or lost; and of the changes to names since the last sync of their directory a prefix is kept.
-//! Nothing here waits by real time; delays are of the virtual clock.
+//! crash each sector or block that was not synced is kept, lost, or has an older content, writes in flight included;
+//! a length is any that the file had since; and of the changes to names since the last sync of their directory a
+//! prefix is kept. Nothing here waits by real time; delays are of the virtual clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,11 +13,15 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use glommio::io::DmaBuffer;
 
 use crate::context::{self, Backend};
 use crate::disk::AlignedBuf;
 use crate::fs::{DirEntry, DiskSpace, parent, temporary_name};
-use crate::sim::image::{Image, PAGE, Page, Sectors, differing, touched};
+use crate::resubmit;
+use crate::sim::faults::{DiskFaults, Grain};
+use crate::sim::file::FileState;
+use crate::sim::image::PAGE;
 use crate::sim::names::{Names, Node};
 use crate::sim::rng::Rng;
 use crate::sim::world::SimShard;
@@ -63,104 +67,13 @@ pub(crate) struct SimFile {
     state: Mutex<FileState>,
 }
 
-#[derive(Default)]
-struct FileState {
-    path: PathBuf,
-    live: Image,
-    durable: Image,
-    dirty: BTreeMap<u64, Sectors>,
-    in_flight: BTreeMap<u64, (u64, Bytes)>,
-    next_write: u64,
-    syncs_begun: u64,
-    /// The youngest sync that has ended, by when it began.
-    synced: u64,
-}
-
-impl FileState {
-    fn mark_dirty(&mut self, pos: u64, len: usize) {
-        for (page, sectors) in touched(pos, len) {
-            *self.dirty.entry(page).or_default() |= sectors;
-        }
-    }
-
-    fn apply(&mut self, pos: u64, bytes: &[u8]) {
-        self.live.write(pos, bytes);
-        self.mark_dirty(pos, bytes.len());
-    }
-
-    fn begin_write(&mut self, pos: u64, bytes: Bytes) -> u64 {
-        let id = self.next_write;
-        self.next_write += 1;
-        self.in_flight.insert(id, (pos, bytes));
-        id
-    }
-
-    fn complete_write(&mut self, id: u64) {
-        let (pos, bytes) = self.in_flight.remove(&id).expect("a write completes once");
-        self.apply(pos, &bytes);
-    }
-
-    fn set_len(&mut self, len: u64) {
-        self.live.set_len(len);
-        self.dirty.retain(|page, _| page * (PAGE as u64) < len);
-        let last = PAGE - usize::try_from(len % PAGE as u64).expect("less than a page");
-        if last < PAGE {
-            self.mark_dirty(len, last);
-        }
-    }
-
-    /// What a sync that begins now makes durable: the cache as it is, without the writes in flight.
-    fn sync_begins(&mut self) -> Synced {
-        self.syncs_begun += 1;
-        let pages =
-            self.dirty.iter().map(|(page, sectors)| (*page, *sectors, self.live.page(*page))).collect();
-        Synced { number: self.syncs_begun, len: self.live.len(), pages }
-    }
-
-    fn sync_ends(&mut self, synced: Synced) {
-        if synced.number < self.synced {
-            // One that began later has ended before: it covered all this one covers, and newer bytes.
-            return;
-        }
-        self.synced = synced.number;
-        self.durable.set_len(synced.len);
-        for (page, sectors, bytes) in synced.pages {
-            self.durable.put(page, sectors, &bytes);
-            let changed = differing(&self.live.page(page), &bytes, sectors);
-            if let Some(dirty) = self.dirty.get_mut(&page) {
-                *dirty = (*dirty & !sectors) | changed;
-            }
-        }
-        self.dirty.retain(|_, sectors| *sectors != 0);
-    }
-
-    fn crash(&mut self, rng: &mut Rng) {
-        let keep_percent = [0, 10, 50, 90, 100][usize::try_from(rng.below(5)).expect("small")];
-        for (pos, bytes) in std::mem::take(&mut self.in_flight).into_values() {
-            self.apply(pos, &bytes);
-        }
-        let (old_len, new_len) = (self.durable.len(), self.live.len());
-        self.durable.set_len(old_len.max(new_len));
-        for (page, sectors) in std::mem::take(&mut self.dirty) {
-            let kept =
-                (0..8).filter(|_| rng.chance(keep_percent)).fold(0, |kept: Sectors, bit| kept | 1 << bit);
-            self.durable.put(page, kept & sectors, &self.live.page(page));
-        }
-        self.durable.set_len(if rng.chance(50) { new_len } else { old_len });
-        self.live = self.durable.clone();
-    }
-}
-
-struct Synced {
-    number: u64,
-    len: u64,
-    pages: Vec<(u64, Sectors, Page)>,
-}
-
 struct DiskState {
     names: Names,
     locks: BTreeSet<PathBuf>,
     faults: Vec<Fault>,
+    chances: DiskFaults,
+    /// Failures injected so far.
+    injected: u64,
     capacity: u64,
     counts: BTreeMap<&'static str, u64>,
 }
@@ -176,6 +89,8 @@ impl Disk {
             names,
             locks: BTreeSet::new(),
             faults: Vec::new(),
+            chances: DiskFaults::default(),
+            injected: 0,
             capacity,
             counts: BTreeMap::new(),
         };
@@ -198,9 +113,51 @@ impl Disk {
         lock(&self.0).faults.push(Fault { op, path_contains, errno, after, lasting });
     }
 
-    /// Takes back all injected failures.
+    /// Lets operations go wrong by chance from now on, as these say.
+    pub fn set_faults(&self, faults: DiskFaults) {
+        lock(&self.0).chances = faults;
+    }
+
+    /// Takes back all failures that [`Disk::fail`] and [`Disk::set_faults`] asked for; the grain of a power cut stays.
     pub fn heal(&self) {
-        lock(&self.0).faults.clear();
+        let mut state = lock(&self.0);
+        state.faults.clear();
+        state.chances = DiskFaults { grain: state.chances.grain, ..DiskFaults::default() };
+    }
+
+    /// How many operations have been made to fail.
+    pub fn failures(&self) -> u64 {
+        lock(&self.0).injected
+    }
+
+    /// Flips one bit of the files whose path contains `path_contains`, durably; `dice` chooses which. Returns where it
+    /// is, or nothing when those files hold no byte.
+    pub fn rot(&self, path_contains: &str, dice: u64) -> Option<(PathBuf, u64)> {
+        let mut left = dice;
+        let rotting = |path: &PathBuf| path.to_string_lossy().contains(path_contains);
+        let paths: Vec<PathBuf> = self.paths().into_iter().filter(rotting).collect();
+        let sizes: Vec<u64> = paths.iter().map(|path| self.len_of(path)).collect();
+        left %= (sizes.iter().sum::<u64>() * 8).max(1);
+        for (path, bits) in paths.into_iter().zip(sizes).map(|(path, len)| (path, len * 8)) {
+            if left < bits {
+                self.flip(&path, left);
+                return Some((path, left / 8));
+            }
+            left -= bits;
+        }
+        None
+    }
+
+    fn len_of(&self, path: &Path) -> u64 {
+        let file = lock(&self.0).names.file(path).expect("the path was just listed");
+        file.len()
+    }
+
+    fn flip(&self, path: &Path, bit: u64) {
+        let file = lock(&self.0).names.file(path).expect("the path was just listed");
+        let mut state = lock(&file.state);
+        let byte = state.read(bit / 8, 1)[0] ^ (1 << (bit % 8));
+        state.rot(bit / 8, &[byte]);
     }
 
     /// Changes the size of the disk; what is on it stays.
@@ -217,15 +174,13 @@ impl Disk {
     pub fn peek(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let file = lock(&self.0).names.file(path.as_ref()).ok()?;
         let state = lock(&file.state);
-        Some(state.live.read(0, usize::try_from(state.live.len()).unwrap_or(usize::MAX)))
+        Some(state.read(0, usize::try_from(state.len()).unwrap_or(usize::MAX)))
     }
 
     /// Overwrites bytes of a file behind everybody's back, durably: bit rot. Panics when there is no such file.
     pub fn poke(&self, path: impl AsRef<Path>, pos: u64, bytes: &[u8]) {
         let file = lock(&self.0).names.file(path.as_ref()).expect("the file to change exists");
-        let mut state = lock(&file.state);
-        state.live.write(pos, bytes);
-        state.durable.write(pos, bytes);
+        lock(&file.state).rot(pos, bytes);
     }
 
     /// All current file paths, sorted.
@@ -233,7 +188,60 @@ impl Disk {
         lock(&self.0).names.file_paths()
     }
 
+    /// Fails if this operation was asked to, or by chance.
     fn check(&self, op: DiskOp, path: &Path) -> io::Result<()> {
+        let checked = self.check_asked(op, path).and_then(|()| self.check_chance(op, path));
+        lock(&self.0).injected += u64::from(checked.is_err());
+        checked
+    }
+
+    fn check_chance(&self, op: DiskOp, path: &Path) -> io::Result<()> {
+        let Some(chances) = self.chances_of(path) else { return Ok(()) };
+        let (code, chance) = match op {
+            DiskOp::Open => return Ok(()),
+            DiskOp::Read => (libc::EIO, chances.read_errors),
+            DiskOp::Sync => (libc::EIO, chances.sync_errors),
+            DiskOp::Names => (libc::EIO, chances.name_errors),
+            DiskOp::Write if happens(chances.no_space) => (libc::ENOSPC, 1000),
+            DiskOp::Write => (libc::EIO, chances.write_errors),
+        };
+        if happens(chance) { Err(errno(code)) } else { Ok(()) }
+    }
+
+    /// The chances that hold for this path.
+    fn chances_of(&self, path: &Path) -> Option<DiskFaults> {
+        let state = lock(&self.0);
+        let here = path.to_string_lossy().contains(&state.chances.paths);
+        here.then(|| state.chances.clone())
+    }
+
+    /// Waits as long as the operation takes, and longer if the disk is slow.
+    async fn delay(&self, path: &Path, low: u64, high: u64) {
+        let slow = self.chances_of(path).filter(|chances| happens(chances.slow));
+        let more = slow.map_or(0, |chances| u64::try_from(chances.slow_by.as_nanos()).unwrap_or(u64::MAX));
+        shard().delay(low, high.saturating_add(more)).await;
+    }
+
+    /// How many bytes of a write the disk takes at once: fewer than all where it is full, or by chance.
+    fn takes(&self, file: &SimFile, pos: u64, len: usize) -> io::Result<usize> {
+        let short = self.chances_of(&file.path()).is_some_and(|chances| happens(chances.short_writes));
+        let len = if short { below(len as u64) } else { len };
+        let room = self.room();
+        let fits = |part: &usize| lock(&file.state).new_bytes(pos, *part) <= room;
+        // Whole pages from the front, as many as there is room for.
+        let parts = (PAGE..len).step_by(PAGE).chain([len]);
+        match parts.take_while(fits).last() {
+            None if len > 0 => Err(errno(libc::ENOSPC)),
+            fitting => Ok(fitting.unwrap_or(0)),
+        }
+    }
+
+    fn room(&self) -> u64 {
+        let capacity = lock(&self.0).capacity;
+        if capacity == u64::MAX { u64::MAX } else { capacity.saturating_sub(self.used_bytes()) }
+    }
+
+    fn check_asked(&self, op: DiskOp, path: &Path) -> io::Result<()> {
         let mut state = lock(&self.0);
         let text = path.to_string_lossy().into_owned();
         let mut failure = None;
@@ -253,15 +261,7 @@ impl Disk {
 
     fn used_bytes(&self) -> u64 {
         let files = lock(&self.0).names.files();
-        files.iter().map(|file| lock(&file.state).live.allocated_bytes()).sum()
-    }
-
-    fn check_room(&self, bytes: u64) -> io::Result<()> {
-        let capacity = lock(&self.0).capacity;
-        if capacity != u64::MAX && self.used_bytes().saturating_add(bytes) > capacity {
-            return Err(errno(libc::ENOSPC));
-        }
-        Ok(())
+        files.iter().map(|file| lock(&file.state).allocated_bytes()).sum()
     }
 
     fn open(&self, path: &Path, create: Create) -> io::Result<Arc<SimFile>> {
@@ -271,8 +271,7 @@ impl Disk {
             (Ok(_), Create::New) => Err(errno(libc::EEXIST)),
             (Ok(file), _) => Ok(file),
             (Err(e), Create::New | Create::IfMissing) if e.raw_os_error() == Some(libc::ENOENT) => {
-                let file = FileState { path: path.to_owned(), ..FileState::default() };
-                let file = Arc::new(SimFile { state: Mutex::new(file) });
+                let file = Arc::new(SimFile { state: Mutex::new(FileState::at(path.to_owned())) });
                 state.names.insert(path, Node::File(file.clone()))?;
                 Ok(file)
             }
@@ -284,10 +283,12 @@ impl Disk {
     pub(crate) fn crash(&self, rng: &mut Rng) {
         let mut state = lock(&self.0);
         state.locks.clear();
+        let either = [Grain::Sector, Grain::Block][usize::try_from(rng.below(2)).expect("small")];
+        let grain = state.chances.grain.unwrap_or(either);
         let lost_at = rng.below(state.names.pending() as u64 + 1);
         state.names.crash(usize::try_from(lost_at).expect("below a length"));
         for file in state.names.files() {
-            lock(&file.state).crash(rng);
+            lock(&file.state).crash(rng, grain);
         }
     }
 }
@@ -310,29 +311,55 @@ impl SimFile {
         lock(&self.state).path = path.to_owned();
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         lock(&self.state).path.clone()
     }
 
     fn len(&self) -> u64 {
-        lock(&self.state).live.len()
+        lock(&self.state).len()
     }
 }
 
+/// True so many times in a thousand. Draws only when there is a chance, so that a faultless run stays as it was.
+fn happens(chance: u64) -> bool {
+    chance > 0 && shard().world().random(|rng| rng.below(1000)) < chance
+}
+
+fn below(bound: u64) -> usize {
+    usize::try_from(shard().world().random(|rng| rng.below(bound))).expect("below a length")
+}
+
+/// One write, which may be short. When it fails, some of its bytes may be there nevertheless.
+async fn write_once(disk: Disk, file: Arc<SimFile>, pos: u64, bytes: Bytes) -> io::Result<usize> {
+    let len = bytes.len();
+    let id = lock(&file.state).begin_write(pos, bytes);
+    disk.delay(&file.path(), 10_000, 300_000).await;
+    let taken = disk.check(DiskOp::Write, &file.path()).map_err(|error| (below(len as u64 + 1), error));
+    let taken = taken.and_then(|()| disk.takes(&file, pos, len).map_err(|error| (0, error)));
+    let there = taken.as_ref().map_or_else(|(some, _)| *some, |all| *all);
+    lock(&file.state).complete_write(id, there);
+    taken.map_err(|(_, error)| error)
+}
+
 /// Writes as a task of its own, as the real backend does: it goes on when the caller is dropped.
-async fn write(disk: &Disk, file: &Arc<SimFile>, pos: u64, bytes: Bytes) -> io::Result<usize> {
+async fn write(disk: &Disk, file: &Arc<SimFile>, pos: u64, memory: Rc<DmaBuffer>) -> io::Result<usize> {
     let (disk, file) = (disk.clone(), file.clone());
+    let once = move |memory: Rc<DmaBuffer>, pos| {
+        let bytes = Bytes::copy_from_slice(memory.as_bytes());
+        write_once(disk.clone(), file.clone(), pos, bytes)
+    };
+    spawn_essential(Queue::Append, async move { resubmit::write_whole(memory, pos, once).await }).await
+}
+
+/// Writes a small file's bytes, on and on until all are taken.
+async fn write_small(disk: &Disk, file: &Arc<SimFile>, bytes: &[u8]) -> io::Result<()> {
+    let (disk, file, bytes) = (disk.clone(), file.clone(), Bytes::copy_from_slice(bytes));
     spawn_essential(Queue::Append, async move {
-        let len = bytes.len();
-        let id = lock(&file.state).begin_write(pos, bytes);
-        shard().delay(10_000, 300_000).await;
-        let allowed = disk.check(DiskOp::Write, &file.path()).and_then(|()| disk.check_room(len as u64));
-        if let Err(error) = allowed {
-            lock(&file.state).in_flight.remove(&id);
-            return Err(error);
+        let mut done = 0;
+        while done < bytes.len() {
+            done += write_once(disk.clone(), file.clone(), done as u64, bytes.slice(done..)).await?;
         }
-        lock(&file.state).complete_write(id);
-        Ok(len)
+        Ok(())
     })
     .await
 }
@@ -341,8 +368,11 @@ async fn sync(disk: &Disk, file: &Arc<SimFile>) -> io::Result<()> {
     let (disk, file) = (disk.clone(), file.clone());
     spawn_essential(Queue::Append, async move {
         let synced = lock(&file.state).sync_begins();
-        shard().delay(30_000, 3_000_000).await;
-        disk.check(DiskOp::Sync, &file.path())?;
+        disk.delay(&file.path(), 30_000, 3_000_000).await;
+        if let Err(error) = disk.check(DiskOp::Sync, &file.path()) {
+            lock(&file.state).sync_fails(synced);
+            return Err(error);
+        }
         lock(&file.state).sync_ends(synced);
         *lock(&disk.0).counts.entry("sync").or_default() += 1;
         Ok(())
@@ -351,12 +381,11 @@ async fn sync(disk: &Disk, file: &Arc<SimFile>) -> io::Result<()> {
 }
 
 async fn read(disk: &Disk, file: &Arc<SimFile>, pos: u64, len: usize) -> io::Result<Vec<u8>> {
-    let shard = shard();
-    if shard.world().random(|rng| rng.chance(50)) {
-        shard.delay(5_000, 500_000).await;
+    if shard().world().random(|rng| rng.chance(50)) {
+        disk.delay(&file.path(), 5_000, 500_000).await;
     }
     disk.check(DiskOp::Read, &file.path())?;
-    Ok(lock(&file.state).live.read(pos, len))
+    Ok(lock(&file.state).read(pos, len))
 }
 
 /// The simulated `DirectFile`.
@@ -376,8 +405,7 @@ impl SimDirect {
 
     pub(crate) async fn write_at(&self, buf: AlignedBuf, pos: u64) -> (io::Result<usize>, AlignedBuf) {
         let (memory, len) = buf.into_blocks();
-        let bytes = Bytes::copy_from_slice(memory.as_bytes());
-        let result = write(&self.disk, &self.file, pos, bytes).await;
+        let result = write(&self.disk, &self.file, pos, memory.clone()).await;
         (result, AlignedBuf::from_blocks(memory, len))
     }
 
@@ -447,7 +475,7 @@ impl SimFiles {
 
     /// Lets a little time pass, fails if it is to fail, and then changes the names.
     async fn names<R>(&self, path: &Path, f: impl FnOnce(&mut Names) -> io::Result<R>) -> io::Result<R> {
-        shard().delay(1_000, 50_000).await;
+        self.disk.delay(path, 1_000, 50_000).await;
         self.disk.check(DiskOp::Names, path)?;
         f(&mut lock(&self.disk.0).names)
     }
@@ -472,9 +500,7 @@ impl SimFiles {
         shard().delay(1_000, 50_000).await;
         let file = self.disk.open(&temporary, Create::IfMissing)?;
         lock(&file.state).set_len(0);
-        if !bytes.is_empty() {
-            write(&self.disk, &file, 0, Bytes::copy_from_slice(bytes)).await?;
-        }
+        write_small(&self.disk, &file, bytes).await?;
         sync(&self.disk, &file).await?;
         self.rename(&temporary, path).await?;
         self.sync_dir(parent(path)).await

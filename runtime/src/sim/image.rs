@@ -14,6 +14,7 @@ pub(crate) type Page = Arc<[u8; PAGE]>;
 
 /// Which of a page's eight sectors are meant.
 pub(crate) type Sectors = u8;
+pub(crate) const SECTORS_OF_A_PAGE: u32 = Sectors::BITS;
 
 #[derive(Clone, Default)]
 pub(crate) struct Image {
@@ -65,6 +66,11 @@ impl Image {
 
     pub(crate) fn allocated_bytes(&self) -> u64 {
         self.pages.len() as u64 * PAGE_BYTES
+    }
+
+    /// How many pages a write of this range would add.
+    pub(crate) fn missing_pages(&self, pos: u64, len: usize) -> u64 {
+        pieces(pos, len).filter(|(page, ..)| !self.pages.contains_key(page)).count() as u64
     }
 
     /// Up to `len` bytes, fewer where the file ends.

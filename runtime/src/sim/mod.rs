@@ -12,6 +12,8 @@
 //! ```
 
 pub(crate) mod disk;
+mod faults;
+mod file;
 mod image;
 mod names;
 pub(crate) mod net;
@@ -27,6 +29,7 @@ use crate::context::{self, Backend, ShardId};
 use crate::time::Monotonic;
 
 pub use disk::{Disk, DiskOp};
+pub use faults::{DiskFaults, Grain};
 pub(crate) use world::{SimShard, sleep_until};
 use world::{Stop, World};
 
