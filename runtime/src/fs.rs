@@ -126,6 +126,15 @@ pub async fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
     }
 }
 
+/// When the bytes of a file were last changed, in milliseconds since the Unix epoch.
+pub async fn modified_ms(path: impl AsRef<Path>) -> io::Result<i64> {
+    let path = path.as_ref().to_owned();
+    match context::current() {
+        Backend::Real(_) => files::modified_ms(path).await,
+        Backend::Sim(shard) => shard.files().modified_ms(&path).await,
+    }
+}
+
 /// Length of a file in bytes.
 pub async fn len(path: impl AsRef<Path>) -> io::Result<u64> {
     metadata(path).await.map(|entry| entry.len)

@@ -31,17 +31,22 @@ pub(crate) struct Roll {
     pub at: Offset,
     /// The producer snapshot at that offset, encoded when it was true.
     pub producers: Vec<u8>,
+    /// The next segment, if its file is to be there before its first batch is.
+    pub next: Option<Rc<Segment>>,
 }
 
 enum Queued {
     Batch(PendingBatch),
     Roll(Roll),
+    Epochs,
 }
 
 /// What the writer does next.
 pub(crate) enum Step {
     Write(Write),
     Roll(Roll),
+    /// Write the leader epochs down: nobody else may, since two writers of one file undo each other.
+    Epochs,
 }
 
 /// One write: whole blocks, from the block that the last write ended in.
@@ -84,6 +89,17 @@ impl AppendQueue {
     pub fn push(&mut self, batch: PendingBatch) -> bool {
         self.bytes += batch.held.len();
         self.queued.push_back(Queued::Batch(batch));
+        self.begin()
+    }
+
+    /// As `push`, for the leader epochs.
+    pub fn push_epochs(&mut self) -> bool {
+        self.queued.push_back(Queued::Epochs);
+        self.begin()
+    }
+
+    /// True if the writer has to be started.
+    pub fn begin(&mut self) -> bool {
         !std::mem::replace(&mut self.busy, true)
     }
 
@@ -111,6 +127,7 @@ impl AppendQueue {
                 None
             }
             Some(Queued::Roll(roll)) => Some(Step::Roll(roll)),
+            Some(Queued::Epochs) => Some(Step::Epochs),
             Some(Queued::Batch(first)) => Some(Step::Write(self.gather(first))),
         }
     }
@@ -170,7 +187,7 @@ mod tests {
     use std::path::Path;
 
     fn segment() -> Rc<Segment> {
-        Rc::new(Segment::fresh(Rc::from(Path::new("/nowhere")), Offset(0), 0))
+        Rc::new(Segment::fresh(Rc::from(Path::new("/nowhere")), Offset(0), 0, 0))
     }
 
     fn push(queue: &mut AppendQueue, segment: &Rc<Segment>, position: u32, body: usize) -> (bool, u32) {
@@ -208,7 +225,7 @@ mod tests {
             (_, position) = push(&mut queue, &segment, position, 300 << 10);
         }
         assert_eq!(write(queue.next()).batches.len(), 4);
-        queue.push_roll(Roll { ended: segment.clone(), at: Offset(5), producers: Vec::new() });
+        queue.push_roll(Roll { ended: segment.clone(), at: Offset(5), producers: Vec::new(), next: None });
         push(&mut queue, &segment, 0, 10);
         assert_eq!(write(queue.next()).batches.len(), 1);
         assert!(matches!(queue.next(), Some(Step::Roll(_))));

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use kring_runtime::random_below;
+
 use crate::types::Offset;
 
 /// Settings of one log. Shared by `Rc`, because a shard has thousands of logs and few distinct settings.
@@ -12,7 +14,7 @@ pub struct LogConfig {
     pub segment_bytes: u32,
     /// `segment.ms`: a segment takes no batch whose time is later than its first batch by more.
     pub segment_ms: i64,
-    /// `segment.jitter.ms`, drawn once for each segment by the caller of `Log::open`.
+    /// `segment.jitter.ms`: each segment draws how much less than `segment_ms` it waits, below this bound.
     pub segment_jitter_ms: i64,
     /// `segment.index.bytes`: bound of each index of a segment.
     pub segment_index_bytes: u32,
@@ -22,6 +24,13 @@ pub struct LogConfig {
     pub flush_messages: u64,
     /// `flush.ms`: longest time a written record stays unflushed.
     pub flush_ms: Option<Duration>,
+    /// `cleanup.policy` contains `delete`: segments go by age and size. Without it they go only once they lie wholly
+    /// below the log's start.
+    pub deletes: bool,
+    /// `retention.ms`; `None` keeps for ever.
+    pub retention_ms: Option<i64>,
+    /// `retention.bytes`; `None` is no limit.
+    pub retention_bytes: Option<u64>,
     /// `file.delete.delay.ms`
     pub file_delete_delay: Duration,
     /// `producer.id.expiration.ms`, a setting of the broker.
@@ -39,6 +48,9 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             flush_messages: 1,
             flush_ms: None,
+            deletes: true,
+            retention_ms: Some(7 * 24 * 3600 * 1000),
+            retention_bytes: None,
             file_delete_delay: Duration::from_secs(60),
             producer_id_expiration_ms: 24 * 3600 * 1000,
         }
@@ -49,6 +61,14 @@ impl LogConfig {
     /// Whether a record counts as committed only once it is flushed.
     pub fn commits_on_flush(&self) -> bool {
         self.flush_messages == 1
+    }
+
+    /// `LogConfig.randomSegmentJitter` of Kafka: less than either bound.
+    pub(crate) fn draw_jitter_ms(&self) -> i64 {
+        match u64::try_from(self.segment_jitter_ms.min(self.segment_ms)) {
+            Ok(bound) if bound > 0 => random_below(bound) as i64,
+            _ => 0,
+        }
     }
 
     pub(crate) fn flush_is_due(&self, written: Offset, durable: Offset) -> bool {

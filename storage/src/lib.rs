@@ -27,6 +27,8 @@
 //! log.latest_epoch() epoch_at(Offset) end_offset_for_epoch(LeaderEpoch) -> Option<EpochEnd>
 //! log.offset_for_timestamp(ts).await  max_timestamp().await -> Result<Option<TimestampedOffset>>
 //! log.delete_records_before(Offset).await -> Result<Offset>
+//! log.delete_old_segments().await -> Result<DeletedSegments>      retention
+//! log.begin_cleaning() -> Option<CleaningTurn>                    whoever changes sealed segments
 //! log.close().await  delete().await
 //! ```
 //! Every `Result` is `Result<_, LogError>` unless it says otherwise.
@@ -35,6 +37,9 @@ mod appender;
 mod batch;
 mod checkpoint;
 mod config;
+mod deletion;
+#[cfg(test)]
+mod deletion_tests;
 mod dir;
 mod epochs;
 mod error;
@@ -46,6 +51,7 @@ mod mutation;
 mod producer;
 mod read;
 mod recovery;
+mod retention;
 mod scan;
 mod segment;
 mod shard;
@@ -61,6 +67,7 @@ mod writer;
 pub use batch::{BadBatch, BatchInfo, HEADER_BYTES, LogBatch};
 pub use checkpoint::{LogName, MetaProperties};
 pub use config::LogConfig;
+pub use deletion::{CleaningTurn, DeletedSegments};
 pub use dir::{LogDir, OpenedLogDir};
 pub use epochs::{EpochEnd, LeaderEpochs};
 pub use error::LogError;

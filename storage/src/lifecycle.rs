@@ -105,17 +105,7 @@ impl Log {
         if offset > self.offsets().durable() {
             self.flush().await?;
         }
-        if offset > self.0.points.start() {
-            self.0.points.set_start(offset);
-        }
-        self.0.dir.write_checkpoints().await?;
-        let mut state = self.state_mut();
-        let raised = offset.max(state.offsets.start());
-        state.offsets.start_at(raised);
-        state.epochs.truncate_start(raised);
-        drop(state);
-        self.0.changed.notify_all();
-        Ok(raised)
+        self.raise_start(offset).await
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Inner {
     pub flush_requested: Cell<bool>,
     /// A timer for `flush.ms` is running.
     pub flush_timer: Cell<bool>,
+    /// Somebody deletes or rewrites its segments.
+    pub cleaning: Cell<bool>,
 }
 
 /// Never borrowed across an await.
@@ -104,6 +106,7 @@ impl Log {
             changed: Notify::new(),
             flush_requested: Cell::new(false),
             flush_timer: Cell::new(false),
+            cleaning: Cell::new(false),
         }))
     }
 
@@ -139,7 +142,7 @@ impl Log {
         self.0.dir.check_online()?;
         let start_writer = self.state_mut().append(&self.0, &info, HeldBatch::new(batch))?;
         if start_writer {
-            spawn(Queue::Append, writer::run(self.clone())).detach();
+            self.start_writer();
         }
         Ok(Appended { base_offset: info.base_offset, last_offset: info.last_offset() })
     }
@@ -235,6 +238,11 @@ impl Log {
         self.0.state.borrow_mut()
     }
 
+    /// For whoever was told by the queue that it has to.
+    pub(crate) fn start_writer(&self) {
+        spawn(Queue::Append, writer::run(self.clone())).detach();
+    }
+
     pub(crate) fn request_flush(&self) {
         if !self.0.flush_requested.replace(true) {
             self.0.shard.request_flush(self);
@@ -256,7 +264,7 @@ impl Log {
         self.0.changed.notify_all();
     }
 
-    async fn wait_until(&self, reached: impl Fn(&State) -> bool) -> Result<(), LogError> {
+    pub(crate) async fn wait_until(&self, reached: impl Fn(&State) -> bool) -> Result<(), LogError> {
         loop {
             let changed = self.0.changed.notified();
             if reached(&self.state()) {
@@ -316,14 +324,22 @@ impl State {
     fn segment_for(&mut self, log: &Inner, info: &BatchInfo) -> Rc<Segment> {
         let now_ms = wall_ms();
         match self.segments.last() {
-            Some(last) if !last.must_roll(info, &self.config, now_ms) => return last.clone(),
-            Some(last) => {
-                let producers = snapshot::encode(&self.producers);
-                self.queue.push_roll(Roll { ended: last.clone(), at: info.base_offset, producers });
-            }
-            None => {}
+            Some(last) if !last.must_roll(info, &self.config, now_ms) => last.clone(),
+            _ => self.roll(log, now_ms, false),
         }
-        let segment = Rc::new(Segment::fresh(log.path.clone(), info.base_offset, now_ms));
+    }
+
+    /// Ends the newest segment, if there is one, and begins the next at the log's end: in memory at once, on disk
+    /// when the writer comes to it. `with_file` makes its file then, and not with its first batch.
+    pub fn roll(&mut self, log: &Inner, now_ms: i64, with_file: bool) -> Rc<Segment> {
+        let at = self.offsets.end();
+        let jitter_ms = self.config.draw_jitter_ms();
+        let segment = Rc::new(Segment::fresh(log.path.clone(), at, now_ms, jitter_ms));
+        if let Some(last) = self.segments.last() {
+            let (ended, producers) = (last.clone(), snapshot::encode(&self.producers));
+            let next = with_file.then(|| segment.clone());
+            self.queue.push_roll(Roll { ended, at, producers, next });
+        }
         self.segments.push(segment.clone());
         segment
     }

@@ -12,6 +12,10 @@ pub(crate) enum Mutation {
     ForgetTailBlock,
     /// Recovery believes a batch whose checksum does not match.
     SkipChecksum,
+    /// Old segments' files go before the log's start has passed them.
+    DeleteBeforeStart,
+    /// Readers are told of a new start that a crash would forget.
+    ForgetStart,
 }
 
 #[cfg(test)]

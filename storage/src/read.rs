@@ -90,7 +90,14 @@ impl Log {
         if let Some(read) = self.0.tail.read(request.offset, request.upto, max_bytes, min_one) {
             return Ok(from_memory(read));
         }
-        self.read_segments(request).await
+        let read = self.read_segments(request).await;
+        let start = self.offsets().start();
+        if read.is_err() && request.offset < start {
+            // The segment was deleted before its file was open.
+            let (offset, end) = (request.offset, self.offsets().end());
+            return Err(LogError::OffsetOutOfRange { offset, start, end });
+        }
+        read
     }
 
     /// The request cut to what is written, or refused.

@@ -186,6 +186,7 @@ impl Recovery {
         let active = self.load_active(active_base, active_bytes, known, &mut report).await?;
         let offsets = self.offsets(&files, active.end_offset)?;
         epochs.truncate_end(offsets.end());
+        epochs.truncate_start(offsets.start());
         report.log_end_offset = offsets.end();
         let mut segments: Vec<Rc<Segment>> = sealed.into_iter().map(Rc::new).collect();
         segments.push(Rc::new(Segment::resumed(self.path.clone(), active_base, wall_ms(), active.resumed)));
@@ -465,7 +466,8 @@ impl<'a> TailScan<'a> {
 
     async fn finish(self, size: u32) -> Result<Resumed, LogError> {
         let tail = self.read_tail(size).await?;
-        Ok(Resumed { size, tail, first_timestamp: self.first_timestamp, indexer: self.indexer })
+        let jitter_ms = self.recovery.config.draw_jitter_ms();
+        Ok(Resumed { size, tail, first_timestamp: self.first_timestamp, indexer: self.indexer, jitter_ms })
     }
 
     async fn read_tail(&self, size: u32) -> Result<Bytes, LogError> {

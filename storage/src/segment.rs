@@ -42,6 +42,8 @@ pub(crate) struct Segment {
     pub base: Offset,
     dir: Rc<Path>,
     created_ms: i64,
+    /// How much sooner than `segment.ms` it ends.
+    jitter_ms: i64,
     /// Bytes of all batches appended.
     size: Cell<u32>,
     /// Bytes of all batches the operating system has.
@@ -52,6 +54,8 @@ pub(crate) struct Segment {
     /// Its index files are being written: the indexes in memory stay.
     sealing: Cell<bool>,
     has_file: Cell<bool>,
+    /// Taken out of its log: its files have other names now, or are gone.
+    deleted: Cell<bool>,
     /// The last, partial block of `written`: what a reader of it gets, and what the next write begins with.
     tail: RefCell<Bytes>,
     indexes: RefCell<Indexes>,
@@ -96,8 +100,9 @@ impl SegmentView {
 
 impl Segment {
     /// A segment with no file yet.
-    pub fn fresh(dir: Rc<Path>, base: Offset, now_ms: i64) -> Segment {
-        Segment::new(dir, base, now_ms, Indexes::Growing(Box::new(Indexer::new())))
+    pub fn fresh(dir: Rc<Path>, base: Offset, now_ms: i64, jitter_ms: i64) -> Segment {
+        let indexes = Indexes::Growing(Box::new(Indexer::new()));
+        Segment { jitter_ms, ..Segment::new(dir, base, now_ms, indexes) }
     }
 
     /// A segment that takes no more batches, of this exact length.
@@ -112,7 +117,8 @@ impl Segment {
 
     /// The newest segment as recovery found it.
     pub fn resumed(dir: Rc<Path>, base: Offset, now_ms: i64, found: Resumed) -> Segment {
-        let segment = Segment::new(dir, base, now_ms, Indexes::Growing(Box::new(found.indexer)));
+        let indexes = Indexes::Growing(Box::new(found.indexer));
+        let segment = Segment { jitter_ms: found.jitter_ms, ..Segment::new(dir, base, now_ms, indexes) };
         segment.size.set(found.size);
         segment.written.set(found.size);
         segment.first_timestamp.set(found.first_timestamp);
@@ -131,12 +137,14 @@ impl Segment {
             base,
             dir,
             created_ms,
+            jitter_ms: 0,
             size: Cell::new(0),
             written: Cell::new(0),
             first_timestamp: Cell::new(None),
             sealed: Cell::new(false),
             sealing: Cell::new(false),
             has_file: Cell::new(false),
+            deleted: Cell::new(false),
             tail: RefCell::default(),
             indexes: RefCell::new(indexes),
             loading: RefCell::default(),
@@ -158,6 +166,25 @@ impl Segment {
         self.written.get()
     }
 
+    /// It takes no more batches, and all it has is durable with its indexes.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.get()
+    }
+
+    /// Its file is there, and so is the name of it after a crash.
+    pub fn has_file(&self) -> bool {
+        self.has_file.get()
+    }
+
+    /// The log no longer has it. Whoever still reads it has its file open, or fails.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted.get()
+    }
+
+    pub fn mark_deleted(&self) {
+        self.deleted.set(true);
+    }
+
     /// Whether a batch has to go into a new segment instead. Kafka's rules, in Kafka's order.
     pub fn must_roll(&self, batch: &BatchInfo, config: &LogConfig, now_ms: i64) -> bool {
         let size = self.size.get();
@@ -166,7 +193,7 @@ impl Segment {
             Some(first) => batch.max_timestamp.saturating_sub(first),
             None => now_ms.saturating_sub(self.created_ms),
         };
-        let old = waited_ms > config.segment_ms - config.segment_jitter_ms;
+        let old = waited_ms > config.segment_ms - self.jitter_ms;
         let far = batch.last_offset() - self.base > i64::from(i32::MAX);
         size > 0 && (full || old || far || self.index_is_full(config))
     }
@@ -223,6 +250,15 @@ impl Segment {
             return Ok(indexer.max_timestamp());
         }
         Ok(self.indexes(shard).await?.times.last())
+    }
+
+    /// The largest timestamp, or the time of the last write if no record has one: what `retention.ms` counts from.
+    pub async fn largest_timestamp(self: &Rc<Self>, shard: &ShardStorage) -> Result<i64, LogError> {
+        if let Some((timestamp, _)) = self.max_timestamp(shard).await? {
+            return Ok(timestamp);
+        }
+        let path = self.path("log");
+        fs::modified_ms(&path).await.map_err(|e| LogError::io(&path, "looking for", &e))
     }
 
     /// Byte to scan from so as to meet the batch that holds `offset`.
@@ -477,6 +513,7 @@ pub(crate) struct Resumed {
     pub tail: Bytes,
     pub first_timestamp: Option<i64>,
     pub indexer: Indexer,
+    pub jitter_ms: i64,
 }
 
 /// Replaces a small file durably.

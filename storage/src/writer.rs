@@ -30,6 +30,7 @@ async fn drain(log: &Log) -> Result<(), LogError> {
             None => return Ok(()),
             Some(Step::Write(write)) => write_batches(log, write).await?,
             Some(Step::Roll(roll)) => roll_segment(log, roll).await?,
+            Some(Step::Epochs) => log.write_epochs().await?,
         }
     }
 }
@@ -71,6 +72,10 @@ async fn roll_segment(log: &Log, roll: Roll) -> Result<(), LogError> {
     roll.ended.seal(&log.0.shard).await?;
     write_file(&log.0.path.join(file_name(roll.at, "snapshot")), &roll.producers).await?;
     log.write_epochs().await?;
+    if let Some(next) = &roll.next {
+        next.writer(&log.0.shard).await?;
+    }
+    log.0.changed.notify_all();
     tracing::debug!(log = %log.0.name, at = %roll.at, "rolled");
     // Recovery scans from the checkpointed point: tell it early that a whole segment needs no scan.
     let dir = log.0.dir.clone();
@@ -95,8 +100,11 @@ impl Log {
     pub(crate) async fn flush_epoch(&self) {
         self.0.flush_requested.set(false);
         let Some(segment) = self.segment_to_flush() else { return };
-        if let Err(error) = flush_segment(self, &segment).await {
-            self.fail(error);
+        match flush_segment(self, &segment).await {
+            // It was flushed when it was sealed, and then deleted.
+            Err(_) if segment.is_deleted() => {}
+            Err(error) => self.fail(error),
+            Ok(()) => {}
         }
     }
 

@@ -146,9 +146,12 @@ async fn serve_until_stopped(stages: &Stages, shard: &Rc<Shard>, sockets: Socket
     let listening: Vec<_> = sockets.into_iter().map(|(name, socket)| server.listen(name, socket)).collect();
     let sweeping = server.sweep();
     let expiring = spawn(Queue::Background, shard.clone().expire_producers());
+    let cleaning = spawn(Queue::Background, shard.clone().clean_logs());
     stages.stopping.hear().await;
     drop((listening, sweeping, expiring));
     server.close();
+    shard.stop_cleaning();
+    cleaning.await;
     shard.close().await;
     stages.closed.pass().await;
 }

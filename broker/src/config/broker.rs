@@ -86,6 +86,8 @@ pub struct TopicDefaults {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     pub cache_bytes: u64,
+    /// Before the first round of housekeeping.
+    pub initial_delay_ms: i64,
     pub retention_check_ms: i64,
     pub flush_check_ms: i64,
     pub recovery_checkpoint_ms: i64,
@@ -402,6 +404,7 @@ fn read_topic_defaults(typed: &Typed<'_>) -> TopicDefaults {
 fn read_logs(typed: &Typed<'_>) -> LogConfig {
     LogConfig {
         cache_bytes: typed.u64("kring.cache.bytes"),
+        initial_delay_ms: typed.i64("log.initial.task.delay.ms"),
         retention_check_ms: typed.i64("log.retention.check.interval.ms"),
         flush_check_ms: typed.i64("log.flush.scheduler.interval.ms").max(1),
         recovery_checkpoint_ms: typed.i64("log.flush.offset.checkpoint.interval.ms"),

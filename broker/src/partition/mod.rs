@@ -118,15 +118,24 @@ pub fn log_config(config: &TopicConfig, producer_id_expiration_ms: i64) -> LogCo
     let ms = |ms: i64| Duration::from_millis(ms.unsigned_abs());
     LogConfig {
         segment_bytes: config.segment_bytes,
-        segment_ms: config.segment_ms,
+        segment_ms: max_segment_ms(config),
         segment_jitter_ms: config.segment_jitter_ms,
         segment_index_bytes: config.segment_index_bytes,
         index_interval_bytes: config.index_interval_bytes,
         flush_messages: config.flush_messages.unsigned_abs(),
         flush_ms: (config.flush_ms != i64::MAX).then(|| ms(config.flush_ms)),
+        deletes: config.is_deleted,
+        retention_ms: config.retention_ms,
+        retention_bytes: config.retention_bytes.map(i64::unsigned_abs),
         file_delete_delay: ms(config.file_delete_delay_ms),
         producer_id_expiration_ms,
     }
+}
+
+/// A compacted log's newest segment, which is never compacted, must not keep records from it for longer than
+/// `max.compaction.lag.ms`: `LogConfig.maxSegmentMs` of Kafka.
+fn max_segment_ms(config: &TopicConfig) -> i64 {
+    if config.is_compacted { config.segment_ms.min(config.max_compaction_lag_ms) } else { config.segment_ms }
 }
 
 /// Kafka's code for what a log refuses: the one place that maps them.

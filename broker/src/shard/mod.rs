@@ -2,6 +2,7 @@
 //! Commands come in through one inbox; each is started at once, in order, and answered when it is done.
 //! Never decodes a request, never touches another core's state.
 
+mod cleaner;
 mod command;
 mod controller;
 mod fetch;
@@ -32,6 +33,7 @@ pub use serve::LogDirState;
 use crate::config::{BrokerConfig, TopicConfig};
 use crate::metadata::Image;
 use crate::partition::{Partition, PartitionId, Refusal};
+use cleaner::CleanerStop;
 use controller::ControllerHandle;
 use groups::Groups;
 use producer_ids::ProducerIds;
@@ -52,6 +54,7 @@ pub struct Shard {
     topic_configs: RefCell<HashMap<Uuid, Arc<TopicConfig>>>,
     producer_ids: ProducerIds,
     groups: Groups,
+    cleaner_stop: CleanerStop,
     controller: RefCell<Option<ControllerHandle>>,
 }
 
@@ -80,6 +83,7 @@ impl Shard {
             is_closing: Cell::new(false),
             topic_configs: RefCell::default(),
             producer_ids: ProducerIds::default(),
+            cleaner_stop: CleanerStop::default(),
             controller: RefCell::new(None),
         })
     }

@@ -82,6 +82,12 @@ pub(crate) async fn metadata(path: PathBuf) -> io::Result<DirEntry> {
     .await
 }
 
+pub(crate) async fn modified_ms(path: PathBuf) -> io::Result<i64> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = blocking::run(move || fs::metadata(path)).await?;
+    Ok(meta.mtime().saturating_mul(1000).saturating_add(meta.mtime_nsec() / 1_000_000))
+}
+
 pub(crate) async fn set_len(path: PathBuf, len: u64) -> io::Result<()> {
     blocking::run(move || {
         let file = OpenOptions::new().write(true).open(path)?;

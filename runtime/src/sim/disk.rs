@@ -318,6 +318,12 @@ impl SimFile {
     fn len(&self) -> u64 {
         lock(&self.state).len()
     }
+
+    fn set_len(&self, len: u64) {
+        let mut state = lock(&self.state);
+        state.set_len(len);
+        state.modified_ms = shard().wall_ms();
+    }
 }
 
 /// True so many times in a thousand. Draws only when there is a chance, so that a faultless run stays as it was.
@@ -337,7 +343,10 @@ async fn write_once(disk: Disk, file: Arc<SimFile>, pos: u64, bytes: Bytes) -> i
     let taken = disk.check(DiskOp::Write, &file.path()).map_err(|error| (below(len as u64 + 1), error));
     let taken = taken.and_then(|()| disk.takes(&file, pos, len).map_err(|error| (0, error)));
     let there = taken.as_ref().map_or_else(|(some, _)| *some, |all| *all);
-    lock(&file.state).complete_write(id, there);
+    let mut state = lock(&file.state);
+    state.complete_write(id, there);
+    state.modified_ms = shard().wall_ms();
+    drop(state);
     taken.map_err(|(_, error)| error)
 }
 
@@ -421,7 +430,7 @@ impl SimDirect {
     pub(crate) async fn truncate(&self, len: u64) -> io::Result<()> {
         shard().delay(1_000, 50_000).await;
         self.disk.check(DiskOp::Write, &self.file.path())?;
-        lock(&self.file.state).set_len(len);
+        self.file.set_len(len);
         Ok(())
     }
 }
@@ -499,7 +508,7 @@ impl SimFiles {
         let temporary = temporary_name(path);
         shard().delay(1_000, 50_000).await;
         let file = self.disk.open(&temporary, Create::IfMissing)?;
-        lock(&file.state).set_len(0);
+        file.set_len(0);
         write_small(&self.disk, &file, bytes).await?;
         sync(&self.disk, &file).await?;
         self.rename(&temporary, path).await?;
@@ -528,9 +537,15 @@ impl SimFiles {
         Ok(entry(name, &node))
     }
 
+    pub(crate) async fn modified_ms(&self, path: &Path) -> io::Result<i64> {
+        let file = self.names(path, |names| names.file(path)).await?;
+        let state = lock(&file.state);
+        Ok(state.modified_ms)
+    }
+
     pub(crate) async fn set_len(&self, path: &Path, len: u64) -> io::Result<()> {
         let file = self.disk.open(path, Create::No)?;
-        lock(&file.state).set_len(len);
+        file.set_len(len);
         sync(&self.disk, &file).await
     }
 

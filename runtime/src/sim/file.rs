@@ -38,6 +38,8 @@ pub(crate) struct FileState {
     syncs_begun: u64,
     /// The youngest sync that has ended, by when it began.
     synced: u64,
+    /// By the wall clock.
+    pub modified_ms: i64,
 }
 
 /// What a sync found when it began.

@@ -83,7 +83,7 @@ properties! {
     "log.index.size.max.bytes": Int = "10485760", AtLeast(4);
         Medium ClusterWide Used "The largest size of an offset index.";
     hidden "log.initial.task.delay.ms": Long = "30000", AtLeast(0);
-        Low ReadOnly Known "How long the first round of log housekeeping waits after the start.";
+        Low ReadOnly Used "How long the first round of log housekeeping waits after the start.";
     "log.local.retention.bytes": Long = "-2", AtLeast(-2);
         Medium ClusterWide Known
         "Bytes of a partition kept locally with remote storage. -2 follows log.retention.bytes.";

@@ -1,0 +1,249 @@
+//! Deleting old segments: the start is raised, durably and then for readers; then the files get Kafka's `.deleted`
+//! names, and after `file.delete.delay.ms` they are removed. A crash at any point leaves a log that begins at the
+//! start it had told, with at most whole segments below it, which go next time.
+//! Never touches a record that may still be read. Shard that owns the log, task queue `Background`.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use kring_runtime::{Queue, fs, sleep, spawn, wall_ms};
+
+use crate::error::LogError;
+use crate::log::{Log, State};
+use crate::mutation::{self, Mutation};
+use crate::retention::{LogFacts, is_expired};
+use crate::segment::{Segment, file_name};
+use crate::types::Offset;
+
+/// The files of a segment, the log itself last: no index is ever left without its log.
+const FILES: [&str; 5] = ["snapshot", "txnindex", "timeindex", "index", "log"];
+pub(crate) const DELETED: &str = "deleted";
+
+/// What a round took out of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeletedSegments {
+    pub segments: usize,
+    pub bytes: u64,
+}
+
+/// The right to delete or rewrite segments of a log, for one at a time; given back when dropped.
+pub struct CleaningTurn(Log);
+
+impl Drop for CleaningTurn {
+    fn drop(&mut self) {
+        self.0.0.cleaning.set(false);
+    }
+}
+
+/// What is to go: the oldest segments, counted by what they breach.
+struct Doomed {
+    facts: LogFacts,
+    below_start: usize,
+    above_size: usize,
+    expired: usize,
+}
+
+impl Log {
+    /// Takes the turn to change segments that are no longer written to. `None` while somebody else has it.
+    pub fn begin_cleaning(&self) -> Option<CleaningTurn> {
+        (!self.0.cleaning.replace(true)).then(|| CleaningTurn(self.clone()))
+    }
+
+    /// Deletes the segments that lie below the log's start, and those that `retention.bytes` and `retention.ms` no
+    /// longer keep if the log's `cleanup.policy` deletes. Nothing while another has the turn to clean it.
+    pub async fn delete_old_segments(&self) -> Result<DeletedSegments, LogError> {
+        let Some(turn) = self.begin_cleaning() else { return Ok(DeletedSegments::default()) };
+        let deleted = self.delete_doomed(wall_ms()).await;
+        drop(turn);
+        deleted
+    }
+
+    async fn delete_doomed(&self, now_ms: i64) -> Result<DeletedSegments, LogError> {
+        self.check_usable()?;
+        let doomed = self.doomed(now_ms).await?;
+        if doomed.count() == 0 {
+            return Ok(DeletedSegments::default());
+        }
+        let before = self.end_newest_of(&doomed).await?;
+        if mutation::on(Mutation::DeleteBeforeStart) {
+            self.put_aside(&self.sealed_below(before)).await?;
+        }
+        let Some(before) = self.end_of(&self.sealed_below(before)) else {
+            return Ok(DeletedSegments::default());
+        };
+        self.raise_start(before).await?;
+        let segments = self.state_mut().take_below(before);
+        let (below_start, above_size, expired) = (doomed.below_start, doomed.above_size, doomed.expired);
+        tracing::info!(log = %self.name(), start = %before, below_start, above_size, expired, "old segments deleted");
+        let bytes = segments.iter().map(|segment| u64::from(segment.size())).sum();
+        let deleted = DeletedSegments { segments: segments.len(), bytes };
+        self.remove_later(segments).await.map(|()| deleted)
+    }
+
+    /// Kafka's order: each rule sees what the one before has left.
+    async fn doomed(&self, now_ms: i64) -> Result<Doomed, LogError> {
+        let (facts, config) = (self.facts(), self.config());
+        let below_start = facts.below_start();
+        let mut doomed = Doomed { facts, below_start, above_size: 0, expired: 0 };
+        if !config.deletes {
+            return Ok(doomed);
+        }
+        if let Some(limit) = config.retention_bytes {
+            doomed.above_size = doomed.facts.above_size(doomed.count(), limit);
+        }
+        if let Some(retention_ms) = config.retention_ms {
+            doomed.expired = self.expired(&doomed, now_ms, retention_ms).await?;
+        }
+        Ok(doomed)
+    }
+
+    /// How many segments are too old, beyond those that go anyway.
+    async fn expired(&self, doomed: &Doomed, now_ms: i64, retention_ms: i64) -> Result<usize, LogError> {
+        let (gone, segments) = (doomed.count(), self.state().segments.clone());
+        let mut more = 0;
+        while doomed.facts.may_go(gone + more)
+            && let Some(segment) = segments.get(gone + more)
+            && is_expired(segment.largest_timestamp(&self.0.shard).await?, now_ms, retention_ms)
+        {
+            more += 1;
+        }
+        Ok(more)
+    }
+
+    fn facts(&self) -> LogFacts {
+        let state = self.state();
+        LogFacts {
+            segments: state.segments.iter().map(|s| (s.base, u64::from(s.size()))).collect(),
+            start: state.offsets.start(),
+            high_watermark: state.high_watermark(),
+            end: state.offsets.end(),
+        }
+    }
+
+    /// Where the doomed segments end. If the newest is one of them, a new one begins first, on disk as well: a
+    /// directory whose last file is an old one would look as if records had been lost. If it got more records
+    /// meanwhile, it stays.
+    async fn end_newest_of(&self, doomed: &Doomed) -> Result<Offset, LogError> {
+        let segments = &doomed.facts.segments;
+        if let Some(first_kept) = segments.get(doomed.count()) {
+            return Ok(first_kept.0);
+        }
+        let &(base, bytes) = segments.last().expect("a doomed segment was there");
+        match self.roll_unchanged(bytes)? {
+            None => Ok(base),
+            Some(next) => self.wait_until(|_| next.has_file()).await.map(|()| next.base),
+        }
+    }
+
+    /// Rolls, unless the newest segment has other than this many bytes by now.
+    fn roll_unchanged(&self, bytes: u64) -> Result<Option<Rc<Segment>>, LogError> {
+        let (next, start_writer) = {
+            let mut state = self.state_mut();
+            if let Some(fault) = &state.fault {
+                return Err(fault.clone());
+            }
+            if state.segments.last().is_none_or(|newest| u64::from(newest.size()) != bytes) {
+                return Ok(None);
+            }
+            (state.roll(&self.0, wall_ms(), true), state.queue.begin())
+        };
+        if start_writer {
+            self.start_writer();
+        }
+        Ok(Some(next))
+    }
+
+    /// The oldest segments below `before` that are done with: one that is still being sealed waits for the next round.
+    fn sealed_below(&self, before: Offset) -> Vec<Rc<Segment>> {
+        let state = self.state();
+        state.segments.iter().take_while(|s| s.base < before && s.is_sealed()).cloned().collect()
+    }
+
+    fn end_of(&self, segments: &[Rc<Segment>]) -> Option<Offset> {
+        self.state().segment_after(segments.last()?.base).map(|next| next.base)
+    }
+
+    /// Raises the log's start: durable first, then seen, so that what a reader was told stays true after a crash.
+    pub(crate) async fn raise_start(&self, offset: Offset) -> Result<Offset, LogError> {
+        if offset > self.offsets().start() && !mutation::on(Mutation::ForgetStart) {
+            self.0.points.set_start(offset.max(self.0.points.start()));
+            self.0.dir.write_checkpoints().await?;
+        }
+        let (raised, start_writer) = {
+            let mut state = self.state_mut();
+            let raised = offset.max(state.offsets.start());
+            state.offsets.start_at(raised);
+            let is_news = state.epochs.truncate_start(raised) && state.fault.is_none();
+            (raised, is_news && state.queue.push_epochs())
+        };
+        if start_writer {
+            self.start_writer();
+        }
+        self.0.changed.notify_all();
+        Ok(raised)
+    }
+
+    async fn remove_later(&self, segments: Vec<Rc<Segment>>) -> Result<(), LogError> {
+        for segment in &segments {
+            segment.mark_deleted();
+            segment.release_all(self.0.shard.budget());
+        }
+        let aside = self.put_aside(&segments).await;
+        let paths = aside.inspect_err(|error| self.fail(error.clone()))?;
+        let (delay, shard) = (self.config().file_delete_delay, self.0.shard.clone());
+        spawn(Queue::Background, async move {
+            sleep(delay).await;
+            // A reader that came late may have opened one again.
+            segments.iter().for_each(|segment| segment.release_all(shard.budget()));
+            remove_files(&paths).await;
+        })
+        .detach();
+        Ok(())
+    }
+
+    /// Gives the segments' files the names of deleted ones; says which those are.
+    async fn put_aside(&self, segments: &[Rc<Segment>]) -> Result<Vec<PathBuf>, LogError> {
+        let mut aside = Vec::new();
+        for segment in segments {
+            for suffix in FILES {
+                let from = segment.path(suffix);
+                let to = self.0.path.join(format!("{}.{DELETED}", file_name(segment.base, suffix)));
+                match fs::rename(&from, &to).await {
+                    Ok(()) => aside.push(to),
+                    // Few segments have all kinds of files; and the log's directory may just have been deleted.
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) => return Err(LogError::io(&from, "renaming", &error)),
+                }
+            }
+        }
+        Ok(aside)
+    }
+}
+
+impl Doomed {
+    fn count(&self) -> usize {
+        self.below_start + self.above_size + self.expired
+    }
+}
+
+impl State {
+    fn take_below(&mut self, before: Offset) -> Vec<Rc<Segment>> {
+        let count = self.segments.partition_point(|segment| segment.base < before);
+        self.segments.drain(..count).collect()
+    }
+}
+
+/// Leaves what cannot be removed to the next start.
+async fn remove_files(paths: &[PathBuf]) {
+    for path in paths {
+        match fs::remove_file(path).await {
+            Ok(()) => tracing::debug!(path = %path.display(), "removed"),
+            // The log itself was deleted meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "not removed; the next start tries again")
+            }
+        }
+    }
+}
