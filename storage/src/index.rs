@@ -94,10 +94,10 @@ pub struct TimeIndex {
 }
 
 impl TimeIndex {
-    /// Relative offset to start looking from for the first record at or after `timestamp`.
-    pub fn lookup(&self, timestamp: i64) -> u32 {
-        let after = self.entries.partition_point(|&(time, _)| time <= timestamp);
-        if after == 0 { 0 } else { self.entries[after - 1].1 }
+    /// The relative offset of the first entry that is at least this late.
+    fn first_at(&self, timestamp: i64) -> Option<u32> {
+        let before = self.entries.partition_point(|&(time, _)| time < timestamp);
+        self.entries.get(before).map(|&(_, relative)| relative)
     }
 
     /// Adds an entry, unless the timestamp is no news.
@@ -133,6 +133,12 @@ impl TimeIndex {
         out
     }
 
+    /// The entry that an index file ends with; `None` where it takes the whole file to know.
+    pub fn decode_last(bytes: &[u8; TIME_ENTRY_BYTES]) -> Option<(i64, u32)> {
+        let entry = (be_i64(&bytes[..8]), be_u32(&bytes[8..]));
+        (entry != (0, 0)).then_some(entry)
+    }
+
     pub fn decode(bytes: &[u8]) -> Result<TimeIndex, BadIndex> {
         check_whole(bytes, TIME_ENTRY_BYTES)?;
         let mut index = TimeIndex::default();
@@ -147,6 +153,16 @@ impl TimeIndex {
             index.entries.push((timestamp, relative));
         }
         Ok(index)
+    }
+}
+
+/// Byte to scan from so as to meet the first batch that is at least as late as `timestamp`, if there is one. It is
+/// less than the distance of two entries away: times rise from one time entry to the next, and with each of them
+/// comes an offset entry, so that batch lies between the offset entry before the first late time entry and this.
+pub(crate) fn position_of_time(offsets: &OffsetIndex, times: &TimeIndex, timestamp: i64) -> u32 {
+    match times.first_at(timestamp) {
+        Some(relative) => relative.checked_sub(1).map_or(0, |before| offsets.lookup(before)),
+        None => offsets.last().map_or(0, |(_, position)| position),
     }
 }
 
@@ -297,6 +313,23 @@ mod tests {
         assert_eq!(indexer.times.entries, [(103, 3)]);
         indexer.finish();
         assert_eq!(indexer.times.entries, [(103, 3), (105, 5)]);
+    }
+
+    #[test]
+    fn a_time_is_looked_for_within_one_interval_however_long_the_times_before_did_not_rise() {
+        let mut indexer = Indexer::new();
+        // One spike, a thousand older batches, and then three that are later and rise.
+        let times = [50].into_iter().chain([10; 1000]).chain([60, 70, 80]).chain([5; 3]);
+        for (i, timestamp) in times.enumerate() {
+            indexer.noticed(batch(i as u32, i as u32 * 100, 100, timestamp), 350);
+        }
+        let first_late = |t| if t <= 50 { 0 } else { 1001 + (t as u32 - 51) / 10 };
+        for timestamp in [0, 10, 11, 50, 51, 60, 61, 70, 71, 80] {
+            let from = position_of_time(&indexer.offsets, &indexer.times, timestamp);
+            let wanted = first_late(timestamp) * 100;
+            assert!(from <= wanted, "{timestamp}: begins at {from}, behind {wanted}");
+            assert!(wanted - from <= 500, "{timestamp}: {} bytes to scan", wanted - from);
+        }
     }
 
     #[test]

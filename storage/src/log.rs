@@ -45,8 +45,7 @@ pub(crate) struct Inner {
     pub changed: Notify,
     /// In the list of the next flush epoch.
     pub flush_requested: Cell<bool>,
-    /// A timer for `flush.ms` is running.
-    pub flush_timer: Cell<bool>,
+    pub flush_timer: Cell<FlushTimer>,
     /// Somebody deletes or rewrites its segments.
     pub cleaning: Cell<bool>,
 }
@@ -55,6 +54,8 @@ pub(crate) struct Inner {
 pub(crate) struct State {
     pub config: Rc<LogConfig>,
     pub offsets: LogOffsets,
+    /// The high watermark when the configuration was changed last: it never falls, whatever it is counted by now.
+    shown: Offset,
     /// By base offset; the last one grows.
     pub segments: Vec<Rc<Segment>>,
     pub epochs: LeaderEpochs,
@@ -70,6 +71,19 @@ pub(crate) struct Loaded {
     pub segments: Vec<Rc<Segment>>,
     pub epochs: LeaderEpochs,
     pub producers: ProducerStates,
+}
+
+/// The timer that `flush.ms` has set. One that was set by an older configuration wakes up for nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FlushTimer {
+    pub generation: u32,
+    pub is_set: bool,
+}
+
+impl FlushTimer {
+    fn outdated(self) -> FlushTimer {
+        FlushTimer { generation: self.generation.wrapping_add(1), is_set: false }
+    }
 }
 
 /// Where a batch went.
@@ -93,7 +107,8 @@ impl Log {
         points.set_start(loaded.offsets.start());
         let Loaded { offsets, segments, epochs, producers } = loaded;
         let queue = AppendQueue::default();
-        let state = State { config, offsets, segments, epochs, producers, queue, fault: None };
+        let shown = Offset::ZERO;
+        let state = State { config, offsets, shown, segments, epochs, producers, queue, fault: None };
         Log(Rc::new(Inner {
             name,
             topic_id,
@@ -105,7 +120,7 @@ impl Log {
             state: RefCell::new(state),
             changed: Notify::new(),
             flush_requested: Cell::new(false),
-            flush_timer: Cell::new(false),
+            flush_timer: Cell::default(),
             cleaning: Cell::new(false),
         }))
     }
@@ -123,9 +138,16 @@ impl Log {
         self.state().config.clone()
     }
 
-    /// Takes effect with the next append, roll, or flush.
+    /// Takes effect with the next append or roll; what waits for a flush now waits by the new terms.
     pub fn set_config(&self, config: Rc<LogConfig>) {
-        self.state_mut().config = config;
+        {
+            let mut state = self.state_mut();
+            state.shown = state.high_watermark();
+            state.config = config;
+        }
+        self.0.flush_timer.set(self.0.flush_timer.get().outdated());
+        self.flush_if_due();
+        self.0.changed.notify_all();
     }
 
     /// Bytes of all segments.
@@ -286,7 +308,9 @@ impl Log {
 
 impl State {
     pub fn high_watermark(&self) -> Offset {
-        if self.config.commits_on_flush() { self.offsets.durable() } else { self.offsets.written() }
+        let reached =
+            if self.config.commits_on_flush() { self.offsets.durable() } else { self.offsets.written() };
+        reached.max(self.shown)
     }
 
     /// The segment that holds `offset`, or would.

@@ -26,12 +26,11 @@ impl Log {
         self.settle().await?;
         let (start, segments) = self.readable_segments();
         for segment in segments {
-            let max = segment.max_timestamp(&self.0.shard).await?;
-            if max.is_none_or(|(max, _)| max < timestamp) {
-                continue;
-            }
-            if let Some(found) = self.find_in_segment(&segment, timestamp, start).await? {
-                return Ok(Some(found));
+            match self.find_in_segment(&segment, timestamp, start).await {
+                Ok(None) => {}
+                // It was old, and is deleted.
+                Err(_) if segment.is_deleted() => {}
+                found => return found,
             }
         }
         Ok(None)
@@ -42,7 +41,10 @@ impl Log {
         self.settle().await?;
         let mut best: Option<(i64, Rc<Segment>, Offset)> = None;
         for segment in self.readable_segments().1 {
-            let max = segment.max_timestamp(&self.0.shard).await?;
+            let max = match segment.max_timestamp(&self.0.shard).await {
+                Err(_) if segment.is_deleted() => continue,
+                max => max?,
+            };
             if let Some((timestamp, relative)) =
                 max.filter(|(max, _)| best.as_ref().is_none_or(|b| *max > b.0))
             {
@@ -78,8 +80,15 @@ impl Log {
         timestamp: i64,
         start: Offset,
     ) -> Result<Option<TimestampedOffset>, LogError> {
-        let near = segment.lookup_time(&self.0.shard, timestamp).await?;
-        let mut from = segment.lookup(&self.0.shard, near.max(start)).await?;
+        let max = segment.max_timestamp(&self.0.shard).await?;
+        if max.is_none_or(|(max, _)| max < timestamp) {
+            return Ok(None);
+        }
+        let (by_time, by_offset) = (
+            segment.lookup_time(&self.0.shard, timestamp).await?,
+            segment.lookup(&self.0.shard, start).await?,
+        );
+        let mut from = by_time.max(by_offset);
         let source = self.source(segment).await?;
         let late = |info: &BatchInfo| info.max_timestamp >= timestamp && info.last_offset() >= start;
         while let Some((at, info)) = source.first_batch(from, late).await? {

@@ -13,7 +13,7 @@ use kring_runtime::local::Notify;
 use crate::batch::BatchInfo;
 use crate::config::LogConfig;
 use crate::error::LogError;
-use crate::index::{Indexer, OffsetIndex, TimeIndex};
+use crate::index::{Indexer, OffsetIndex, TIME_ENTRY_BYTES, TimeIndex, position_of_time};
 use crate::scan;
 use crate::shard::{ResidencyBudget, ShardStorage};
 use crate::types::Offset;
@@ -59,12 +59,17 @@ pub(crate) struct Segment {
     /// The last, partial block of `written`: what a reader of it gets, and what the next write begins with.
     tail: RefCell<Bytes>,
     indexes: RefCell<Indexes>,
+    /// The last time entry of a sealed segment, once it is known.
+    last_time: Cell<Option<LastTime>>,
     /// There while somebody loads the indexes; tells when that has ended.
     loading: RefCell<Option<Notify>>,
     writer: RefCell<Option<Rc<DirectFile>>>,
     reader: RefCell<Option<ReadHandle>>,
     used: Cell<bool>,
 }
+
+/// A largest timestamp with the relative last offset of its batch; `None` if no record has a timestamp.
+type LastTime = Option<(i64, u32)>;
 
 /// A segment that grows keeps its indexes in memory; a sealed one loads them when a reader needs them.
 enum Indexes {
@@ -147,6 +152,7 @@ impl Segment {
             deleted: Cell::new(false),
             tail: RefCell::default(),
             indexes: RefCell::new(indexes),
+            last_time: Cell::new(None),
             loading: RefCell::default(),
             writer: RefCell::default(),
             reader: RefCell::default(),
@@ -242,14 +248,35 @@ impl Segment {
     }
 
     /// The largest timestamp among all batches, with the last offset of its batch.
-    pub async fn max_timestamp(
-        self: &Rc<Self>,
-        shard: &ShardStorage,
-    ) -> Result<Option<(i64, u32)>, LogError> {
+    pub async fn max_timestamp(self: &Rc<Self>, shard: &ShardStorage) -> Result<LastTime, LogError> {
         if let Indexes::Growing(indexer) = &*self.indexes.borrow() {
             return Ok(indexer.max_timestamp());
         }
-        Ok(self.indexes(shard).await?.times.last())
+        if let Some(known) = self.last_time.get() {
+            return Ok(known);
+        }
+        let found = match self.read_last_time().await? {
+            Some(entry) => Some(entry),
+            None => self.indexes(shard).await?.times.last(),
+        };
+        self.last_time.set(Some(found));
+        Ok(found)
+    }
+
+    /// The last entry of the time index, read alone: a round over all segments of a shard must not load all indexes.
+    /// `None` if the file's end does not tell.
+    async fn read_last_time(&self) -> Result<LastTime, LogError> {
+        let path = self.path("timeindex");
+        let failed = |e: std::io::Error| LogError::io(&path, "reading", &e);
+        let bytes = match fs::len(&path).await {
+            Ok(bytes) if bytes > 0 && bytes.is_multiple_of(TIME_ENTRY_BYTES as u64) => bytes,
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let file = ReadHandle::open(&path).await.map_err(failed)?;
+        let entry = file.read_at(bytes - TIME_ENTRY_BYTES as u64, TIME_ENTRY_BYTES).await.map_err(failed)?;
+        Ok(entry.first_chunk().and_then(TimeIndex::decode_last))
     }
 
     /// The largest timestamp, or the time of the last write if no record has one: what `retention.ms` counts from.
@@ -270,16 +297,13 @@ impl Segment {
         Ok(self.indexes(shard).await?.offsets.lookup(relative))
     }
 
-    /// Offset to look from for the first record at or after `timestamp`.
-    pub async fn lookup_time(
-        self: &Rc<Self>,
-        shard: &ShardStorage,
-        timestamp: i64,
-    ) -> Result<Offset, LogError> {
+    /// Byte to scan from so as to meet the first batch whose largest timestamp is `timestamp` or later.
+    pub async fn lookup_time(self: &Rc<Self>, shard: &ShardStorage, timestamp: i64) -> Result<u32, LogError> {
         if let Indexes::Growing(indexer) = &*self.indexes.borrow() {
-            return Ok(self.base + i64::from(indexer.times.lookup(timestamp)));
+            return Ok(position_of_time(&indexer.offsets, &indexer.times, timestamp));
         }
-        Ok(self.base + i64::from(self.indexes(shard).await?.times.lookup(timestamp)))
+        let indexes = self.indexes(shard).await?;
+        Ok(position_of_time(&indexes.offsets, &indexes.times, timestamp))
     }
 
     async fn indexes(self: &Rc<Self>, shard: &ShardStorage) -> Result<Rc<LoadedIndexes>, LogError> {
@@ -389,6 +413,7 @@ impl Segment {
         match self.indexes.replace(Indexes::OnDisk) {
             Indexes::Growing(mut indexer) => {
                 indexer.finish();
+                self.last_time.set(Some(indexer.max_timestamp()));
                 Rc::new(LoadedIndexes { offsets: indexer.offsets, times: indexer.times })
             }
             _ => panic!("a segment is sealed once"),

@@ -2,6 +2,7 @@
 //! Never retries a failed write or flush. Shard that owns the log, task queue `Append`.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kring_runtime::disk::AlignedBuf;
@@ -9,7 +10,7 @@ use kring_runtime::{Queue, sleep, spawn};
 
 use crate::appender::{Roll, Step, Write, partial_block};
 use crate::error::LogError;
-use crate::log::Log;
+use crate::log::{FlushTimer, Log};
 use crate::mutation::{self, Mutation};
 use crate::segment::{Segment, file_name, write_file};
 
@@ -123,23 +124,32 @@ impl Log {
         Ok(())
     }
 
-    fn flush_if_due(&self) {
-        let (due, after) = {
-            let state = self.state();
-            let offsets = state.offsets;
-            (state.config.flush_is_due(offsets.written(), offsets.durable()), state.config.flush_ms)
-        };
-        if due {
+    /// Sees to it that what is written gets flushed when the configuration says so.
+    pub(crate) fn flush_if_due(&self) {
+        let (offsets, config) = (self.offsets(), self.config());
+        if config.flush_is_due(offsets.written(), offsets.durable()) {
             self.request_flush();
-        } else if let Some(after) = after.filter(|_| !self.0.flush_timer.replace(true)) {
-            let log = self.clone();
-            spawn(Queue::Background, async move {
-                sleep(after).await;
-                log.0.flush_timer.set(false);
-                log.request_flush();
-            })
-            .detach();
+        } else if let Some(after) = config.flush_ms.filter(|_| offsets.durable() < offsets.written()) {
+            self.flush_after(after);
         }
+    }
+
+    fn flush_after(&self, after: Duration) {
+        let timer = self.0.flush_timer.get();
+        if timer.is_set {
+            return;
+        }
+        let set = FlushTimer { is_set: true, ..timer };
+        self.0.flush_timer.set(set);
+        let log = self.clone();
+        spawn(Queue::Background, async move {
+            sleep(after).await;
+            if log.0.flush_timer.get() == set {
+                log.0.flush_timer.set(timer);
+                log.request_flush();
+            }
+        })
+        .detach();
     }
 
     /// Writes the leader epochs, as far as they are known now.

@@ -191,7 +191,10 @@ async fn wait_for_stop(stages: Arc<Stages>) {
 
 /// Writes the checkpoint files at intervals, so that a recovery has little to look at.
 fn keep_checkpoints(stages: &Stages, found: &Found) -> Task<()> {
-    let every = Duration::from_millis(stages.plan.config.logs.recovery_checkpoint_ms.unsigned_abs().max(1));
+    // Both files are written together, so as often as the one that is to be written more often.
+    let logs = &stages.plan.config.logs;
+    let every_ms = logs.recovery_checkpoint_ms.min(logs.start_offset_checkpoint_ms);
+    let every = Duration::from_millis(every_ms.unsigned_abs().max(1));
     let dirs = found.dirs.clone();
     spawn(Queue::Background, async move {
         let mut interval = kring_runtime::Interval::new(every);

@@ -90,9 +90,8 @@ impl Partition {
     }
 
     /// Takes a new configuration; it holds from the next append on.
-    pub fn set_config(&self, config: Arc<TopicConfig>) {
-        let expiration_ms = self.log.config().producer_id_expiration_ms;
-        self.log.set_config(Rc::new(log_config(&config, expiration_ms)));
+    pub fn set_config(&self, config: Arc<TopicConfig>, producer_id_expiration_ms: i64) {
+        self.log.set_config(Rc::new(log_config(&config, producer_id_expiration_ms)));
         *self.config.borrow_mut() = config;
     }
 

@@ -73,7 +73,7 @@ impl Shard {
     fn hand_on(&self, topic: &Topic, config: &Arc<TopicConfig>) {
         for (index, _) in topic.numbered() {
             if let Ok(partition) = self.partition(PartitionId { topic: topic.id, index }) {
-                partition.set_config(config.clone());
+                partition.set_config(config.clone(), self.config().producers.id_expiration_ms);
             }
         }
     }
