@@ -31,6 +31,14 @@ impl Log {
     async fn close_files(&self) -> Result<(), LogError> {
         self.check_usable()?;
         self.drain().await?;
+        // In the writer's place from here on: a start that is raised now must not write the same files.
+        assert!(self.state_mut().queue.begin(), "a drained log has no writer");
+        let written = self.write_last_files().await;
+        self.state_mut().queue.abandon();
+        written
+    }
+
+    async fn write_last_files(&self) -> Result<(), LogError> {
         let (end, last, producers) = {
             let state = self.state();
             (state.offsets.end(), state.segments.last().cloned(), snapshot::encode(&state.producers))
