@@ -102,7 +102,8 @@ async fn read(client: &Client, limits: &Limits, wanted: Vec<Wanted>) -> Vec<Pair
     let found: Vec<Result<PartitionId, ErrorCode>> = wanted.iter().map(|w| find(&image, w)).collect();
     let gate = FetchGate::new(limits.min_bytes);
     let _until_answered = OpenOnDrop(gate.clone());
-    if limits.max_wait.is_zero() || found.iter().any(Result::is_err) || found.is_empty() {
+    // As Kafka: a partition that nobody knows is told with the answer for the others, which wait as they would.
+    if limits.max_wait.is_zero() || found.iter().all(Result::is_err) {
         gate.open();
     }
     let entries = found.iter().zip(&wanted).filter_map(|(id, w)| id.ok().map(|id| (id, entry(w)))).collect();

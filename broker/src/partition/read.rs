@@ -19,9 +19,10 @@ impl Partition {
             return News::Urgent;
         }
         // The first batch goes out even to a reader that allows no bytes.
-        match self.log().bytes_between(at, end).min(u64::from(entry.max_bytes.max(1))) {
+        let (available, allowed) = (self.log().bytes_between(at, end), u64::from(entry.max_bytes.max(1)));
+        match available {
             0 => News::Nothing,
-            bytes => News::Bytes(bytes),
+            _ => News::Bytes { found: available.min(allowed), is_cut: available > allowed },
         }
     }
 
@@ -35,7 +36,7 @@ impl Partition {
         }
         match self.read(entry, max_bytes, min_one_batch).await {
             Ok(parts) => self.answer(parts),
-            Err(error) => Fetched { error: refusal_of(&error).code, ..self.offsets_of_error(&error) },
+            Err(error) => Fetched::refused(refusal_of(&error).code),
         }
     }
 
@@ -66,14 +67,6 @@ impl Partition {
         }
     }
 
-    /// Out of range still tells where the log starts; Kafka's clients reset by it.
-    fn offsets_of_error(&self, error: &LogError) -> Fetched {
-        match error {
-            LogError::OffsetOutOfRange { .. } => self.answer(Vec::new()),
-            _ => Fetched::refused(ErrorCode::NONE),
-        }
-    }
-
     /// The reader's last epoch does not reach as far here as it believes (KIP-595).
     fn divergence(&self, entry: &FetchEntry) -> Option<(i32, i64)> {
         if entry.last_fetched_epoch < 0 {
@@ -89,7 +82,11 @@ impl Partition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
     Nothing,
-    Bytes(u64),
+    /// As many as the reader allows for the partition, and whether there are more.
+    Bytes {
+        found: u64,
+        is_cut: bool,
+    },
     /// Something that must not wait: an error, or a divergence.
     Urgent,
 }

@@ -27,17 +27,23 @@ impl Shard {
 /// Returns when the fetch is to be answered.
 async fn park(shard: &Shard, terms: &FetchTerms, entries: &Entries) {
     let mut told_bytes = 0;
+    let mut is_first_look = true;
     loop {
         let places = shard.places(entries);
         // Listen before looking, so that no change falls between the two.
         let changes: Vec<_> = places.iter().flatten().map(|(p, _)| Box::pin(p.log().changed())).collect();
         match look(&places) {
             None => terms.gate.open(),
-            Some(found_bytes) => {
+            Some(found) => {
+                let mut found_bytes = found.bytes;
+                if is_first_look && found.is_cut && terms.gate.wants_more_than(found_bytes) {
+                    found_bytes = readable_bytes(terms, places).await;
+                }
                 terms.gate.found(found_bytes.saturating_sub(told_bytes));
                 told_bytes = told_bytes.max(found_bytes);
             }
         }
+        is_first_look = false;
         if terms.gate.is_open() {
             return;
         }
@@ -49,18 +55,36 @@ async fn park(shard: &Shard, terms: &FetchTerms, entries: &Entries) {
     }
 }
 
+/// What a look at the partitions finds, within what the reader allows for each.
+#[derive(Default)]
+struct Found {
+    bytes: u64,
+    /// A partition has more than that.
+    is_cut: bool,
+}
+
 /// Bytes that a read would find now, or `None` when something must be told at once.
-fn look(places: &[Place]) -> Option<u64> {
-    let mut bytes = 0;
+fn look(places: &[Place]) -> Option<Found> {
+    let mut all = Found::default();
     for place in places {
         let Ok((partition, entry)) = place else { return None };
         match partition.has_news(entry) {
             News::Urgent => return None,
             News::Nothing => {}
-            News::Bytes(more) => bytes += more,
+            News::Bytes { found, is_cut } => {
+                all.bytes += found;
+                all.is_cut |= is_cut;
+            }
         }
     }
-    Some(bytes)
+    Some(all)
+}
+
+/// The first batch goes out whole, also above its partition's limit. Kafka reads before it waits, and so counts
+/// that batch; it counts by the limits when it looks again.
+async fn readable_bytes(terms: &FetchTerms, places: Vec<Place>) -> u64 {
+    let answers = read_all(terms, places).await;
+    answers.iter().flatten().map(Fetched::bytes).sum()
 }
 
 /// Reads in order within the request's limit; the first partition with records gives at least one batch.

@@ -26,6 +26,11 @@ impl FetchGate {
         })
     }
 
+    /// Whether one shard that has found this many would leave the gate shut.
+    pub fn wants_more_than(&self, bytes: u64) -> bool {
+        bytes < self.wanted_bytes
+    }
+
     /// Adds bytes that one shard has found and did not report before.
     pub fn found(&self, bytes: u64) {
         // The counter guards nothing but itself, and `open` below publishes the decision.
