@@ -3,10 +3,11 @@
 //! connection cannot overtake this one.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use kring_runtime::wall_ms;
+use kring_runtime::{Monotonic, now, wall_ms};
 use kring_wire::messages::produce_request::{PartitionProduceData, ProduceRequest};
 use kring_wire::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
@@ -28,6 +29,9 @@ use crate::shard::Command;
 /// The first version with leader hints (KIP-951).
 const LEADER_HINTS: i16 = 10;
 
+/// A single Kafka broker waits for nobody and meets the shortest timeout; a flush takes longer than that.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
 /// What one partition of the request is answered.
 enum Outcome {
     /// Handed to its owner: the answer comes at this place of what was asked.
@@ -48,10 +52,17 @@ pub async fn start(client: &Rc<Client>, mut request: Request) -> Result<Pending,
         return Ok(ready(reply(&head, &refuse_all(&body, ErrorCode::INVALID_REQUIRED_ACKS))));
     };
     let Plan { response, entries } = Planner::new(client, &head, &body).plan();
+    let deadline = deadline(body.timeout_ms);
     let asked = Split::new(&client.shard.mesh, entries)
-        .ask(&client.shard.mesh, |entries, reply_to| Command::Produce { acks, entries, reply_to })
+        .ask(&client.shard.mesh, |entries, reply_to| Command::Produce { acks, deadline, entries, reply_to })
         .await;
     Ok(finish(client.clone(), head, acks, response, asked).boxed_local())
+}
+
+/// Until when acks=all may wait for the disk, as Kafka waits for replicas.
+fn deadline(timeout_ms: i32) -> Monotonic {
+    let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+    now() + timeout.max(SHORTEST_WAIT)
 }
 
 fn ready(response: Response) -> Pending {
@@ -126,8 +137,10 @@ fn answered(index: i32, answer: Result<Produced, Refusal>) -> PartitionProduceRe
         Err(refusal) => {
             PartitionProduceResponse { error_message: refusal.message, ..refused(index, refusal.code) }
         }
+        // Kafka tells the offsets of a batch that was appended and not confirmed in time (DelayedProduce).
         Ok(produced) => PartitionProduceResponse {
             index,
+            error_code: if produced.is_late { ErrorCode::REQUEST_TIMED_OUT } else { ErrorCode::NONE }.into(),
             base_offset: produced.base_offset,
             log_append_time_ms: produced.log_append_time_ms,
             log_start_offset: produced.log_start_offset,

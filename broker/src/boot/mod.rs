@@ -16,7 +16,7 @@ use kring_runtime::{RuntimeConfig, ShardId};
 pub use error::BootError;
 
 use crate::config::BrokerConfig;
-use stages::Stages;
+pub use stages::Stages;
 
 /// What a start needs to know.
 pub struct Plan {
@@ -45,12 +45,12 @@ fn cause(results: Vec<Result<(), BootError>>) -> Option<BootError> {
     (told < errors.len()).then(|| errors.swap_remove(told))
 }
 
-/// One shard's life. Also what a simulation runs.
+/// One shard's life, on the real backend and in a simulation.
 pub async fn run_shard(stages: Arc<Stages>, shard: ShardId) -> Result<(), BootError> {
     node::run(stages, shard).await
 }
 
-/// The stages of a broker with this plan, for a backend that is not the real one.
+/// What the shards of one broker share, for whoever runs them on the simulated backend.
 pub fn stages(plan: Plan, shards: usize) -> Arc<Stages> {
     Stages::new(plan, shards)
 }

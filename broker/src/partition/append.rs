@@ -58,7 +58,12 @@ impl Partition {
     fn appended(&self, base_offset: Offset, end: Offset, log_append_time_ms: i64) -> Appended {
         let log_start_offset = self.log().offsets().start().0;
         Appended {
-            produced: Produced { base_offset: base_offset.0, log_append_time_ms, log_start_offset },
+            produced: Produced {
+                base_offset: base_offset.0,
+                log_append_time_ms,
+                log_start_offset,
+                is_late: false,
+            },
             end,
         }
     }

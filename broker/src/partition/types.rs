@@ -42,6 +42,8 @@ pub struct Produced {
     /// The broker's time under `LogAppendTime`, else -1.
     pub log_append_time_ms: i64,
     pub log_start_offset: i64,
+    /// It stands there, but is not known to be safe in the time that the client gave.
+    pub is_late: bool,
 }
 
 /// One partition of a fetch.

@@ -34,6 +34,8 @@ pub struct FetchTerms {
 pub enum Command {
     Produce {
         acks: Acks,
+        /// Until when acks=all waits.
+        deadline: Monotonic,
         entries: Vec<(PartitionId, ValidatedBatch)>,
         reply_to: ReplyTo<Answers<Produced>>,
     },

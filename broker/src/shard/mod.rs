@@ -108,7 +108,9 @@ impl Shard {
     /// Starts a command. What must happen in order happens before this returns.
     pub fn execute(self: &Rc<Self>, command: Command) {
         match command {
-            Command::Produce { acks, entries, reply_to } => answer(reply_to, self.produce(acks, entries)),
+            Command::Produce { acks, deadline, entries, reply_to } => {
+                answer(reply_to, self.produce(acks, deadline, entries));
+            }
             Command::Fetch { terms, entries, reply_to } => {
                 answer(reply_to, self.clone().fetch(terms, entries))
             }

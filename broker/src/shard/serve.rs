@@ -1,10 +1,12 @@
 //! Commands on this core's partitions, apart from fetch. Appends happen at once and in order; waiting comes after.
 
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use kring_runtime::{Interval, fs, wall_ms};
+use futures_util::FutureExt;
+use futures_util::future::{Either, join_all, select};
+use kring_runtime::{Interval, Monotonic, fs, sleep_until, wall_ms};
 use kring_storage::LogDir;
 use kring_wire::record::ValidatedBatch;
 
@@ -14,24 +16,29 @@ use crate::partition::{
     Refusal,
 };
 
+/// A batch in its log, with the log to wait for.
+type Accepted = (Rc<Partition>, Appended);
+
 impl Shard {
     /// Appends every batch before it returns; the future resolves when they may be acknowledged.
     pub(super) fn produce(
         &self,
         acks: Acks,
+        deadline: Monotonic,
         entries: Vec<(PartitionId, ValidatedBatch)>,
     ) -> impl Future<Output = Answers<Produced>> + use<> {
         let appended: Vec<_> = entries.into_iter().map(|(id, batch)| self.append(id, batch)).collect();
         async move {
+            let mut patience = Patience { timer: pin!(sleep_until(deadline)), is_over: false };
             let mut answers = Vec::with_capacity(appended.len());
             for outcome in appended {
-                answers.push(acknowledge(acks, outcome).await);
+                answers.push(acknowledge(acks, outcome, &mut patience).await);
             }
             answers
         }
     }
 
-    fn append(&self, id: PartitionId, batch: ValidatedBatch) -> Result<(Rc<Partition>, Appended), Refusal> {
+    fn append(&self, id: PartitionId, batch: ValidatedBatch) -> Result<Accepted, Refusal> {
         let partition = self.partition(id)?;
         let appended = partition.append(batch)?;
         Ok((partition, appended))
@@ -126,11 +133,41 @@ async fn log_dir_state(dir: &LogDir) -> LogDirState {
     }
 }
 
-async fn acknowledge(
+async fn acknowledge<T: Future<Output = ()>>(
     acks: Acks,
-    outcome: Result<(Rc<Partition>, Appended), Refusal>,
+    outcome: Result<Accepted, Refusal>,
+    patience: &mut Patience<'_, T>,
 ) -> Result<Produced, Refusal> {
     let (partition, appended) = outcome?;
-    partition.acknowledged(acks, appended.end).await?;
-    Ok(appended.produced)
+    let waited = partition.acknowledged(acks, appended.end);
+    let in_time = match acks {
+        Acks::None | Acks::Leader => Some(waited.await),
+        Acks::All => patience.wait(waited).await,
+    };
+    match in_time {
+        Some(result) => result.map(|()| appended.produced),
+        None => Ok(Produced { is_late: true, ..appended.produced }),
+    }
+}
+
+/// One timer for everything that a request waits for. It is set only when something does wait.
+struct Patience<'a, T> {
+    timer: Pin<&'a mut T>,
+    is_over: bool,
+}
+
+impl<T: Future<Output = ()>> Patience<'_, T> {
+    /// `None` when the time is up; what is done already is done in time.
+    async fn wait<R>(&mut self, work: impl Future<Output = R>) -> Option<R> {
+        if self.is_over {
+            return work.now_or_never();
+        }
+        match select(pin!(work), self.timer.as_mut()).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => {
+                self.is_over = true;
+                None
+            }
+        }
+    }
 }
