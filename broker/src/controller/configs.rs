@@ -14,7 +14,10 @@ use crate::config::{
 };
 use crate::metadata::{ConfigResource, ResourceKind, names};
 
-pub fn alter(controller: &Controller, resources: Vec<ConfigAlteration>, validate_only: bool) -> Outcome {
+/// The longest string of Kafka's protocol, and so of its metadata records.
+const MAX_VALUE_BYTES: usize = i16::MAX as usize;
+
+pub fn alter(controller: &Controller, resources: Vec<ConfigAlteration>) -> Outcome {
     let mut seen = BTreeSet::new();
     let again = resources.iter().filter(|r| !seen.insert(&r.resource));
     let repeated: BTreeSet<AlteredResource> = again.map(|r| r.resource.clone()).collect();
@@ -26,9 +29,6 @@ pub fn alter(controller: &Controller, resources: Vec<ConfigAlteration>, validate
             decide(controller, &resource, &changes).map(|mut more| records.append(&mut more))
         };
         results.push((resource, result));
-    }
-    if validate_only {
-        records.clear();
     }
     Outcome { records, reply: ControllerReply::Configs(results) }
 }
@@ -53,7 +53,7 @@ fn decide(
         // There are no client metrics, and so nothing to subscribe to.
         ResourceKind::BrokerLogger | ResourceKind::ClientMetrics => return Err(unknown()),
     };
-    Ok(changes.into_iter().map(|change| record(&resource, change)).collect())
+    changes.into_iter().map(|change| record(&resource, change)).collect()
 }
 
 /// Both requests in one form: a replacement sets each name.
@@ -172,14 +172,21 @@ fn invalid_request(message: impl Into<Str>) -> Refused {
     Refused::new(ErrorCode::INVALID_REQUEST, message)
 }
 
-fn record(resource: &ConfigResource, change: ConfigChange) -> MetadataRecord {
+/// A value that grew beyond what a record can hold, piece by piece, is refused in Kafka's words.
+fn record(resource: &ConfigResource, change: ConfigChange) -> Result<MetadataRecord, Refused> {
+    if change.value.as_ref().is_some_and(|value| value.len() > MAX_VALUE_BYTES) {
+        let message = format!(
+            "The configuration value cannot be added because it exceeds the maximum value size of {MAX_VALUE_BYTES} bytes."
+        );
+        return Err(Refused::new(ErrorCode::INVALID_CONFIG, message));
+    }
     let record = ConfigRecord {
         resource_type: resource.kind.code(),
         resource_name: resource.name.clone(),
         name: change.name.into(),
         value: change.value.map(Str::from),
     };
-    record.into()
+    Ok(record.into())
 }
 
 impl From<AlterError> for Refused {

@@ -12,7 +12,7 @@ use crate::metadata::{Image, Topic};
 /// `UNKNOWN_SERVER_ERROR`.
 const MAX_PARTITIONS: usize = 10_000;
 
-pub fn create(image: &Image, topics: Vec<PartitionIncrease>, validate_only: bool) -> Outcome {
+pub fn create(image: &Image, topics: Vec<PartitionIncrease>) -> Outcome {
     let mut seen = BTreeSet::new();
     let repeated: BTreeSet<Str> =
         topics.iter().filter(|topic| !seen.insert(&topic.name)).map(|topic| topic.name.clone()).collect();
@@ -24,9 +24,6 @@ pub fn create(image: &Image, topics: Vec<PartitionIncrease>, validate_only: bool
     for topic in topics.into_iter().filter(|topic| !repeated.contains(&topic.name)) {
         let result = decide(image, &topic).map(|mut more| records.append(&mut more));
         results.push((topic.name, result));
-    }
-    if validate_only {
-        records.clear();
     }
     Outcome { records, reply: ControllerReply::Partitions(results) }
 }

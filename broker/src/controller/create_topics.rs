@@ -19,7 +19,7 @@ const USE_DEFAULT: i32 = -1;
 /// Where new ids come from.
 pub type Ids<'a> = &'a mut dyn FnMut() -> Uuid;
 
-pub fn create(controller: &Controller, topics: Vec<NewTopic>, validate_only: bool, ids: Ids<'_>) -> Outcome {
+pub fn create(controller: &Controller, topics: Vec<NewTopic>, ids: Ids<'_>) -> Outcome {
     if total_partitions(controller, &topics) > MAX_PARTITIONS {
         return refuse_all(topics);
     }
@@ -37,9 +37,6 @@ pub fn create(controller: &Controller, topics: Vec<NewTopic>, validate_only: boo
         results.push(TopicCreation { name: topic.name, result });
     }
     results.extend(repeated.into_iter().map(refuse_repeated));
-    if validate_only {
-        records.clear();
-    }
     Outcome { records, reply: ControllerReply::Topics(results) }
 }
 

@@ -19,7 +19,7 @@ pub fn create(controller: &Controller, names: Vec<Str>, ids: create_topics::Ids<
         return Outcome { records: Vec::new(), reply: ControllerReply::Topics(Vec::new()) };
     }
     let topics = wanted.into_iter().map(|name| describe(controller, name)).collect();
-    create_topics::create(controller, topics, false, ids)
+    create_topics::create(controller, topics, ids)
 }
 
 fn describe(controller: &Controller, name: Str) -> NewTopic {

@@ -26,7 +26,7 @@ mod types;
 
 use std::sync::Arc;
 
-use kring_wire::{MetadataRecord, Uuid};
+use kring_wire::{ErrorCode, MetadataRecord, Uuid};
 
 pub use types::{
     AlteredResource, ConfigAlteration, ConfigChanges, ControllerReply, ControllerRequest, CreatedTopic,
@@ -35,6 +35,9 @@ pub use types::{
 
 use crate::config::BrokerConfig;
 use crate::metadata::{Image, ReplayError, ResourceKind};
+
+/// Records of one operation. More would be one batch of many megabytes; Kafka's controller stops at the same number.
+const MAX_RECORDS: usize = 10_000;
 
 /// The one that decides about metadata.
 #[derive(Debug)]
@@ -74,18 +77,30 @@ impl Controller {
 
     /// Decides. New ids come from `ids`; nothing changes until the records are replayed.
     pub fn handle(&self, request: ControllerRequest, ids: &mut dyn FnMut() -> Uuid) -> Outcome {
+        let validate_only = request.validate_only();
+        // An unclean stop elects every partition anew, however many there are.
+        let is_bounded = !matches!(request, ControllerRequest::RegisterBroker(_));
+        let Outcome { mut records, mut reply } = self.decide(request, ids);
+        if is_bounded && records.len() > MAX_RECORDS {
+            records.clear();
+            let message = "Unable to perform excessively large batch operation.";
+            reply = reply.refused(&Refused::new(ErrorCode::POLICY_VIOLATION, message));
+        }
+        if validate_only {
+            records.clear();
+        }
+        Outcome { records, reply }
+    }
+
+    fn decide(&self, request: ControllerRequest, ids: &mut dyn FnMut() -> Uuid) -> Outcome {
         use ControllerRequest as R;
         match request {
             R::RegisterBroker(broker) => registration::register(&self.image, self.node_id, broker),
-            R::CreateTopics { topics, validate_only } => {
-                create_topics::create(self, topics, validate_only, ids)
-            }
+            R::CreateTopics { topics, .. } => create_topics::create(self, topics, ids),
             R::CreateMissing { names } => missing_topics::create(self, names, ids),
             R::DeleteTopics { topics } => delete_topics::delete(&self.image, topics),
-            R::CreatePartitions { topics, validate_only } => {
-                create_partitions::create(&self.image, topics, validate_only)
-            }
-            R::AlterConfigs { resources, validate_only } => configs::alter(self, resources, validate_only),
+            R::CreatePartitions { topics, .. } => create_partitions::create(&self.image, topics),
+            R::AlterConfigs { resources, .. } => configs::alter(self, resources),
             R::AllocateProducerIds { broker_id } => producer_ids::allocate(&self.image, broker_id),
         }
     }

@@ -527,6 +527,47 @@ fn settings_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn a_list_that_grows_beyond_a_record_is_refused() {
+    let mut scene = Scene::new();
+    scene.create(vec![topic("t", 1, 1)]);
+    let pairs = |from: u32| (from..from + 3000).map(|n| format!("{n}:0")).collect::<Vec<_>>().join(",");
+    let name = "leader.replication.throttled.replicas";
+    let set = scene.alter(2, "t", &[(name, 0, Some(&pairs(0)))]);
+    assert!(set.ends_with("2/t: ok"), "{set}");
+    reads(
+        &scene.alter(2, "t", &[(name, 2, Some(&pairs(5000)))]),
+        &[
+            "2/t: INVALID_CONFIG(40) The configuration value cannot be added because it exceeds the maximum value \
+           size of 32767 bytes.",
+        ],
+    );
+}
+
+#[test]
+fn an_operation_of_too_many_records_is_refused_as_a_whole() {
+    let mut scene = Scene::new();
+    let topics = |count| (0..count).map(|n| topic(&format!("t{n}"), 1, 1)).collect::<Vec<_>>();
+    for validate_only in [true, false] {
+        let said = scene.ask(ControllerRequest::CreateTopics { topics: topics(5001), validate_only });
+        let refusal = "POLICY_VIOLATION(44) Unable to perform excessively large batch operation.";
+        let expected: Vec<String> = (0..5001).map(|n| format!("t{n}: {refusal}")).collect();
+        assert_eq!(said, expected.join("\n"));
+    }
+    let said = scene.create(topics(5000));
+    assert_eq!(said.lines().count(), 15_000, "two records and an answer each");
+}
+
+#[test]
+fn a_start_after_an_unclean_stop_elects_any_number_of_partitions() {
+    let mut scene = Scene::new();
+    for n in 0..3 {
+        scene.create(vec![topic(&format!("t{n}"), 5000, 1)]);
+    }
+    let said = scene.ask(ControllerRequest::RegisterBroker(registration(true)));
+    assert_eq!(said.lines().filter(|line| line.starts_with("+ elect")).count(), 15_000);
+}
+
+#[test]
 fn a_resource_named_twice_is_refused_twice() {
     let resource = AlteredResource { kind: 2, name: "t".into() };
     let one = ConfigAlteration { resource, changes: ConfigChanges::Change(Vec::new()) };

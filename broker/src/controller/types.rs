@@ -69,6 +69,48 @@ pub enum ControllerReply {
     ProducerIds(Result<Range<i64>, Refused>),
 }
 
+impl ControllerRequest {
+    /// Whether the answer is wanted and the deed is not.
+    pub fn validate_only(&self) -> bool {
+        match self {
+            Self::CreateTopics { validate_only, .. }
+            | Self::CreatePartitions { validate_only, .. }
+            | Self::AlterConfigs { validate_only, .. } => *validate_only,
+            Self::RegisterBroker(_)
+            | Self::CreateMissing { .. }
+            | Self::DeleteTopics { .. }
+            | Self::AllocateProducerIds { .. } => false,
+        }
+    }
+}
+
+impl ControllerReply {
+    /// The same reply for an operation that does not happen. A registration has no such answer: without it a
+    /// broker does not start.
+    pub fn refused(self, why: &Refused) -> Self {
+        match self {
+            Self::Registered { .. } => self,
+            Self::Topics(mut topics) => {
+                topics.iter_mut().for_each(|topic| topic.result = Err(why.clone()));
+                Self::Topics(topics)
+            }
+            Self::Deleted(mut topics) => {
+                topics.iter_mut().for_each(|topic| topic.result = Err(why.clone()));
+                Self::Deleted(topics)
+            }
+            Self::Partitions(mut topics) => {
+                topics.iter_mut().for_each(|(_, result)| *result = Err(why.clone()));
+                Self::Partitions(topics)
+            }
+            Self::Configs(mut resources) => {
+                resources.iter_mut().for_each(|(_, result)| *result = Err(why.clone()));
+                Self::Configs(resources)
+            }
+            Self::ProducerIds(_) => Self::ProducerIds(Err(why.clone())),
+        }
+    }
+}
+
 /// Records to append as one batch, and the reply that may leave when they are durable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use kring_runtime::channel::{self, Receiver, Sender};
 use kring_runtime::{Queue, Task, fill_random, spawn};
-use kring_wire::{Str, Uuid};
+use kring_wire::{ErrorCode, Str, Uuid};
 
 use super::metadata_log::MetadataLog;
 use super::{Command, Mesh, ReplyTo, Shard, give};
-use crate::controller::{Controller, ControllerReply, ControllerRequest, Registration};
+use crate::controller::{Controller, ControllerReply, ControllerRequest, Refused, Registration};
 use crate::metadata::{Endpoint, Image};
 
 /// Operations that may wait for their turn.
@@ -43,6 +43,14 @@ struct Driver {
     controller: Controller,
     log: MetadataLog,
     mesh: Mesh,
+}
+
+/// How an operation ended.
+enum Operated {
+    Done(ControllerReply),
+    /// Its records have no encoding, or are too long together: nothing has happened, and others can go on. The
+    /// client hears what Kafka says then, and does not ask again for ever.
+    Refused(ControllerReply),
 }
 
 /// Opens this broker's term, registers it, and lets every core follow; then operations are taken.
@@ -83,15 +91,16 @@ impl Driver {
             log_dirs: identity.log_dirs,
             after_unclean_stop: identity.after_unclean_stop,
         };
-        let registered = self.operate(ControllerRequest::RegisterBroker(registration)).await?;
-        registered.map(|_| ()).ok_or_else(|| "this broker's registration cannot be stored".to_string())
+        match self.operate(ControllerRequest::RegisterBroker(registration)).await? {
+            Operated::Done(_) => Ok(()),
+            Operated::Refused(_) => Err("this broker's registration cannot be stored".to_string()),
+        }
     }
 
     async fn run(mut self, operations: Receiver<Operation>) -> MetadataLog {
         while let Ok((request, reply_to)) = operations.recv().await {
             match self.operate(request).await {
-                Ok(Some(reply)) => give(reply_to, reply),
-                Ok(None) => drop(reply_to),
+                Ok(Operated::Done(reply) | Operated::Refused(reply)) => give(reply_to, reply),
                 Err(error) => {
                     // What is not durable has not happened; without its log the controller can do nothing more.
                     tracing::error!(%error, "metadata can no longer be changed");
@@ -102,24 +111,24 @@ impl Driver {
         self.log
     }
 
-    /// One operation from the decision to the last core that follows it. `None` for one that cannot be stored, such
-    /// as a setting that grew too long for a record: nothing has happened, and others can go on.
-    async fn operate(&mut self, request: ControllerRequest) -> Result<Option<ControllerReply>, String> {
+    /// One operation from the decision to the last core that follows it.
+    async fn operate(&mut self, request: ControllerRequest) -> Result<Operated, String> {
         let outcome = self.controller.handle(request, &mut random_id);
         if outcome.records.is_empty() {
-            return Ok(Some(outcome.reply));
+            return Ok(Operated::Done(outcome.reply));
         }
         let batch = match self.log.batch(&outcome.records) {
             Ok(batch) => batch,
             Err(error) => {
                 tracing::warn!(%error, "a metadata operation is refused");
-                return Ok(None);
+                let why = Refused::silent(ErrorCode::UNKNOWN_SERVER_ERROR);
+                return Ok(Operated::Refused(outcome.reply.refused(&why)));
             }
         };
         self.log.append(batch).await?;
         self.controller.replay(&outcome.records).map_err(|error| error.to_string())?;
         self.publish().await;
-        Ok(Some(outcome.reply))
+        Ok(Operated::Done(outcome.reply))
     }
 
     async fn publish(&self) {
