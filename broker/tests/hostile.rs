@@ -238,6 +238,85 @@ fn a_fetch_that_allows_no_bytes_gets_one_batch_at_once() {
     }
 }
 
+#[test]
+fn directories_of_no_topic_are_put_aside_at_the_start() {
+    let dir = TempDir::new("strays");
+    let data = dir.0.join("data");
+    let broker = Broker::start(&dir.0, &[]);
+    let mut client = broker.connect();
+    client.create_topic("known", 2);
+    assert_eq!(client.produce("known", 0, &["kept"]).error_code, 0);
+    assert!(broker.stop().success());
+    copy_dir(&data.join("known-0"), &data.join("ghost-0"));
+    copy_dir(&data.join("known-0"), &data.join("known-7"));
+    let broker = Broker::start(&dir.0, &[]);
+    assert_eq!(broker.connect().fetch_all("known", 0), [(0, "kept".to_string())]);
+    let names = fs::read_dir(&data).expect("the data directory").flatten();
+    let names: Vec<String> = names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    for stray in ["ghost-0", "known-7"] {
+        let is_aside = |name: &&String| name.starts_with(&format!("{stray}.")) && name.ends_with("-stray");
+        assert!(!names.iter().any(|name| name == stray), "{names:?}");
+        assert_eq!(names.iter().filter(is_aside).count(), 1, "{names:?}");
+    }
+    let log = fs::read_to_string(dir.0.join("log")).expect("the broker's log");
+    assert!(log.contains("ghost-0") && log.contains("known-7"), "{log}");
+    assert!(broker.stop().success());
+    Broker::start(&dir.0, &[]);
+}
+
+#[test]
+fn a_ready_file_that_cannot_be_written_is_named_as_the_reason() {
+    let dir = TempDir::new("ready-file");
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_kring"))
+        .args(["start", "--listen", "127.0.0.1:0", "--shards", "2", "--ready-file", "/nowhere/ready"])
+        .arg("--data-dir")
+        .arg(dir.0.join("data"))
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("the ready file /nowhere/ready cannot be written: No such file"), "{said}");
+    assert!(!said.contains("another shard"), "{said}");
+}
+
+#[test]
+fn max_connections_holds_for_all_shards_together_and_the_next_one_waits() {
+    let dir = TempDir::new("max-connections");
+    let broker = Broker::start(&dir.0, &["--shards", "4", "-o", "max.connections=3"]);
+    let mut admitted: Vec<Client> = (0..3).map(|_| broker.connect()).collect();
+    admitted[0].create_topic("t", 1);
+    for client in &mut admitted {
+        assert_eq!(client.fetch("t", 0, 0), (vec![], 0));
+    }
+    let mut next = broker.connect();
+    let id = next.send(11, &fetch_request("t", 0, 0));
+    for _ in 0..50 {
+        assert_eq!(admitted[0].fetch("t", 0, 0), (vec![], 0));
+    }
+    assert!(!has_answer(&next), "a fourth connection");
+    admitted.pop();
+    let answer: FetchResponse = next.receive(11, id);
+    assert_eq!(answer.responses[0].partitions[0].error_code, 0);
+}
+
+#[test]
+fn max_connections_per_ip_holds_for_all_shards_together() {
+    let dir = TempDir::new("per-ip");
+    let options = ["--shards", "4", "-o", "max.connections.per.ip=2"];
+    let broker = Broker::start(&dir.0, &options);
+    let (mut one, mut two) = (broker.connect(), broker.connect());
+    one.create_topic("t", 1);
+    assert_eq!(two.fetch("t", 0, 0), (vec![], 0));
+    for _ in 0..8 {
+        assert_eq!(broker.connect().frame(), None, "closed");
+    }
+    drop(two);
+    let begun = Instant::now();
+    while broker.connect().try_send(11, &fetch_request("t", 0, 0)).is_none() {
+        assert!(begun.elapsed() < kit::PATIENCE);
+    }
+}
+
 /// Produces until the broker goes; gives how many batches were acknowledged.
 fn produce_until_the_end(address: &str, partition: i32) -> usize {
     let mut client = Client::connect(address);

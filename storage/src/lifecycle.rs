@@ -123,15 +123,24 @@ impl LogDir {
     /// not wanted.
     pub async fn set_aside_other(&self, name: &LogName, topic: TopicId) -> Result<bool, LogError> {
         let path = self.path().join(name.to_string());
-        let Some(found) = topic_of(&path).await?.filter(|found| *found != topic) else { return Ok(false) };
+        if topic_of(&path).await?.is_none_or(|found| found == topic) {
+            return Ok(false);
+        }
+        self.set_aside(name).await?;
+        Ok(true)
+    }
+
+    /// Puts the directory of this name aside, as a stray. Its log must not be open.
+    pub async fn set_aside(&self, name: &LogName) -> Result<(), LogError> {
+        let path = self.path().join(name.to_string());
         let mut unique = [0; 16];
         fill_random(&mut unique);
         let target = self.path().join(stray_name(name, u128::from_be_bytes(unique)));
         fs::rename(&path, &target).await.map_err(|e| LogError::io(&path, "renaming", &e))?;
         fs::sync_dir(self.path()).await.map_err(|e| LogError::io(self.path(), "flushing directory", &e))?;
         self.forget(name);
-        tracing::warn!(log = %name, %found, path = %target.display(), "data of a topic that is gone is put aside");
-        Ok(true)
+        tracing::warn!(log = %name, path = %target.display(), "data of a topic that is gone is put aside");
+        Ok(())
     }
 
     /// Removes a deleted partition's directory after a delay. A failure is reported and left to the next start.

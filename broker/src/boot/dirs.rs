@@ -11,6 +11,7 @@ use kring_wire::Uuid;
 
 use super::BootError;
 use crate::config::BrokerConfig;
+use crate::metadata::{Image, names};
 use crate::shard::random_id;
 
 /// All log directories, and where each partition was found.
@@ -45,6 +46,25 @@ pub(super) async fn open(config: &BrokerConfig) -> Result<Dirs, BootError> {
         dirs.dirs.push(dir.dir);
     }
     Ok(dirs)
+}
+
+impl Dirs {
+    /// Puts aside the directories of partitions that the metadata does not have, as Kafka does at its start: a crash
+    /// came between a deletion and its renaming, or somebody put them there. Only an operator can know that they
+    /// are not wanted.
+    pub(super) async fn set_strays_aside(&mut self, image: &Image) -> Result<(), BootError> {
+        let is_stray = |name: &LogName| {
+            name.topic != names::CLUSTER_METADATA
+                && image.topic(&name.topic).and_then(|topic| topic.partition(name.partition)).is_none()
+        };
+        let mut strays: Vec<LogName> = self.located.keys().filter(|name| is_stray(name)).cloned().collect();
+        strays.sort();
+        for name in strays {
+            let place = self.located.remove(&name).expect("it was found there");
+            self.dirs[place].set_aside(&name).await?;
+        }
+        Ok(())
+    }
 }
 
 /// The id that all directories agree on, or a new one.

@@ -13,7 +13,7 @@ use super::stages::{Found, Stages};
 use super::{BootError, banner, dirs};
 use crate::api::ApiState;
 use crate::metadata::{Endpoint, Image};
-use crate::net::{Limits, Server};
+use crate::net::Server;
 use crate::shard::{self, CONTROLLER_SHARD, Identity, MetadataLog, RunningController, Shard, ShardParts};
 
 pub(super) async fn run(stages: Arc<Stages>, id: ShardId) -> Result<(), BootError> {
@@ -67,7 +67,7 @@ async fn first(stages: &Arc<Stages>, begun: Monotonic) -> Result<(), BootError> 
     let result = finish(controller, &found, &shard).await;
     stages.finished.make(());
     drop(commands);
-    if stages.has_failed() { result.and(Err(BootError::Elsewhere)) } else { result }
+    if stages.has_failed() { result.and(Err(stages.cause())) } else { result }
 }
 
 /// The last steps, when every partition is closed.
@@ -83,11 +83,12 @@ async fn finish(
 /// What must be known before any shard can begin: directories, metadata, addresses.
 async fn find(stages: &Stages) -> Result<(Found, (MetadataLog, Image), Sockets), BootError> {
     let config = &stages.plan.config;
-    let dirs = Arc::new(dirs::open(config).await?);
+    let mut dirs = dirs::open(config).await?;
     let (bound, sockets) = listen::bind_first(config).await?;
     let storage = storage(stages);
     let opened = MetadataLog::open(&storage, &dirs.dirs[0]).await.map_err(BootError::Metadata)?;
-    Ok((Found { dirs, bound: Arc::new(bound) }, opened, sockets))
+    dirs.set_strays_aside(&opened.1).await?;
+    Ok((Found { dirs: Arc::new(dirs), bound: Arc::new(bound) }, opened, sockets))
 }
 
 fn storage(stages: &Stages) -> ShardStorage {
@@ -141,8 +142,7 @@ fn identity(stages: &Stages, found: &Found) -> Identity {
 /// shard follows the metadata: until then all topics would be unknown. The sockets listen, so clients wait.
 async fn serve_until_stopped(stages: &Stages, shard: &Rc<Shard>, sockets: Sockets) {
     stages.accepting.pass().await;
-    let limits = limits(shard, stages.mesh.shards());
-    let server = Server::new(ApiState::new(shard.clone()), limits);
+    let server = Server::new(ApiState::new(shard.clone()), stages.admission.clone());
     let listening: Vec<_> = sockets.into_iter().map(|(name, socket)| server.listen(name, socket)).collect();
     let sweeping = server.sweep();
     let expiring = spawn(Queue::Background, shard.clone().expire_producers());
@@ -156,14 +156,6 @@ async fn serve_until_stopped(stages: &Stages, shard: &Rc<Shard>, sockets: Socket
     stages.closed.pass().await;
 }
 
-fn limits(shard: &Shard, shards: usize) -> Limits {
-    let config = shard.config();
-    Limits {
-        max_connections: (config.sockets.max_connections as usize).div_ceil(shards),
-        idle: config.sockets.idle_ms.map(|ms| Duration::from_millis(ms.unsigned_abs())),
-    }
-}
-
 /// Tells the operator, once every shard accepts.
 async fn announce(stages: Arc<Stages>, found: Found, begun: Monotonic) {
     stages.accepting.reached().await;
@@ -174,8 +166,7 @@ async fn announce(stages: Arc<Stages>, found: Found, begun: Monotonic) {
     if let Some(path) = &stages.plan.ready_file
         && let Err(error) = banner::write_ready_file(path, &found.bound).await
     {
-        tracing::error!(%error, "nobody learns the addresses");
-        stages.fail();
+        stages.fail_because(error);
         stages.stopping.make(());
         return;
     }

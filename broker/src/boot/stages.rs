@@ -1,13 +1,14 @@
 //! How the shards of one broker wait for each other while it starts and stops. Holds no state of a shard.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kring_runtime::channel::Event;
 
-use super::Plan;
 use super::dirs::Dirs;
 use super::listen::Bound;
+use super::{BootError, Plan};
+use crate::net::Admission;
 use crate::shard::{Inbox, Mesh};
 
 /// A point that all shards must reach before any goes on.
@@ -79,6 +80,7 @@ pub(super) struct Found {
 pub struct Stages {
     pub(super) plan: Plan,
     pub(super) mesh: Mesh,
+    pub(super) admission: Arc<Admission>,
     inboxes: Mutex<Vec<Option<Inbox>>>,
     /// `None` when the start failed.
     pub(super) found: Announcement<Option<Found>>,
@@ -93,6 +95,7 @@ pub struct Stages {
     /// The log directories are marked; shards may end.
     pub(super) finished: Announcement<()>,
     failed: AtomicBool,
+    cause: Mutex<Option<BootError>>,
 }
 
 impl Stages {
@@ -101,6 +104,7 @@ impl Stages {
         Arc::new(Self {
             plan,
             mesh,
+            admission: Arc::default(),
             inboxes: Mutex::new(inboxes.into_iter().map(Some).collect()),
             found: Announcement::new(),
             taking_commands: Barrier::new(shards),
@@ -109,6 +113,7 @@ impl Stages {
             closed: Barrier::new(shards),
             finished: Announcement::new(),
             failed: AtomicBool::new(false),
+            cause: Mutex::new(None),
         })
     }
 
@@ -121,6 +126,21 @@ impl Stages {
     /// Notes that a shard could not do its part; the others learn of it at the next stage.
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Release);
+    }
+
+    /// The same, with the error that the end of the process is to name.
+    pub(super) fn fail_because(&self, error: BootError) {
+        self.lock_cause().get_or_insert(error);
+        self.fail();
+    }
+
+    /// Why the start failed, as far as this shard is to say it.
+    pub(super) fn cause(&self) -> BootError {
+        self.lock_cause().take().unwrap_or(BootError::Elsewhere)
+    }
+
+    fn lock_cause(&self) -> MutexGuard<'_, Option<BootError>> {
+        self.cause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn has_failed(&self) -> bool {

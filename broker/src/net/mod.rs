@@ -1,19 +1,25 @@
 //! Connections: accepted on every shard, bounded, swept when idle, closed on faults with one line that says who
 //! and why. Never decodes a body. Each listener has its own socket on each shard (SO_REUSEPORT).
 
+mod admission;
 mod connection;
 mod frame;
 mod registry;
 
+pub use admission::Admission;
+
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kring_runtime::net::{AcceptError, Listener, Stream};
 use kring_runtime::{Interval, Monotonic, Queue, Task, now, sleep, spawn};
 
 use crate::api::{ApiState, Client};
+use admission::Bounds;
+
 use connection::{Ended, Fault, serve};
 use registry::{Activity, Registry};
 
@@ -24,24 +30,18 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Lines about broken peers, per shard: at most one each this often.
 const FAULT_LINE_EVERY: Duration = Duration::from_secs(1);
 
-/// Bounds on the connections of one shard.
-pub struct Limits {
-    pub max_connections: usize,
-    pub idle: Option<Duration>,
-}
-
 /// The connections of one shard, over all its listeners.
 pub struct Server {
     state: Rc<ApiState>,
+    admission: Arc<Admission>,
     registry: Rc<Registry>,
-    idle: Option<Duration>,
     fault_lines: FaultLines,
 }
 
 impl Server {
-    pub fn new(state: Rc<ApiState>, limits: Limits) -> Rc<Self> {
-        let registry = Registry::new(limits.max_connections);
-        Rc::new(Self { state, registry, idle: limits.idle, fault_lines: FaultLines::default() })
+    /// `admission` is the same for all shards.
+    pub fn new(state: Rc<ApiState>, admission: Arc<Admission>) -> Rc<Self> {
+        Rc::new(Self { state, admission, registry: Rc::default(), fault_lines: FaultLines::default() })
     }
 
     /// Accepts from one listener until the task is dropped.
@@ -52,7 +52,8 @@ impl Server {
 
     /// Ends idle connections until the task is dropped.
     pub fn sweep(self: &Rc<Self>) -> Option<Task<()>> {
-        let (server, limit) = (self.clone(), self.idle?);
+        let idle_ms = self.state.shard.config().sockets.idle_ms?;
+        let (server, limit) = (self.clone(), Duration::from_millis(idle_ms.unsigned_abs()));
         Some(spawn(Queue::Net, async move {
             let mut interval = Interval::new(SWEEP_EVERY.min(limit));
             loop {
@@ -70,7 +71,7 @@ impl Server {
     async fn accept_all(self: &Rc<Self>, name: &str, listener: &Listener) {
         loop {
             match listener.accept().await {
-                Ok(stream) => self.admit(name, stream),
+                Ok(stream) => self.admit(name, stream).await,
                 Err(error) => self.accept_failed(&error).await,
             }
         }
@@ -83,14 +84,17 @@ impl Server {
         sleep(ACCEPT_PAUSE).await;
     }
 
-    fn admit(self: &Rc<Self>, name: &str, stream: Stream) {
-        let (activity, peer) = (Activity::new(), stream.peer_addr());
-        let Some(id) = self.registry.admit(activity.clone()) else {
+    /// While a connection waits for its place, the listener takes no other, as Kafka's acceptor does not.
+    async fn admit(self: &Rc<Self>, name: &str, stream: Stream) {
+        let peer = stream.peer_addr();
+        let Some(place) = self.admission.admit(peer.ip(), || self.bounds(peer.ip())).await else {
             if self.fault_lines.may_write() {
-                tracing::warn!(%peer, "connection refused: max.connections is reached");
+                tracing::warn!(%peer, "connection refused: its address has max.connections.per.ip of them");
             }
             return;
         };
+        let activity = Activity::new();
+        let id = self.registry.enter(activity.clone(), place);
         let client = Client::new(self.state.clone(), name.to_string(), peer);
         let server = self.clone();
         let task = spawn(Queue::Net, async move {
@@ -99,6 +103,16 @@ impl Server {
             server.registry.leave(id);
         });
         self.registry.keep(id, task);
+    }
+
+    fn bounds(&self, ip: IpAddr) -> Bounds {
+        let config = self.state.shard.config();
+        let sockets = &config.sockets;
+        let own = sockets.max_connections_per_ip_overrides.iter().find(|(host, _)| names(host, ip));
+        Bounds {
+            total: sockets.max_connections as usize,
+            per_ip: own.map_or(sockets.max_connections_per_ip, |(_, count)| *count) as usize,
+        }
     }
 
     fn ended(&self, peer: SocketAddr, ended: &Ended) {
@@ -112,6 +126,14 @@ impl Server {
         if self.fault_lines.may_write() {
             tracing::warn!(%peer, "closed a connection: the peer sent {fault}");
         }
+    }
+}
+
+/// Whether an entry of `max.connections.per.ip.overrides` means this address.
+fn names(host: &str, ip: IpAddr) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address == ip,
+        Err(_) => host.eq_ignore_ascii_case("localhost") && ip.is_loopback(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The open connections of one shard: a bound on their number, and one sweep that ends the idle ones.
+//! The open connections of one shard, each with its place among those of the broker, and one sweep that ends the
+//! idle ones.
 //! Never reads or writes a socket. Lives on its shard's core.
 
 use std::cell::{Cell, RefCell};
@@ -7,6 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kring_runtime::{Monotonic, Task, now};
+
+use super::admission::Place;
 
 /// When a connection was last used.
 pub struct Activity {
@@ -29,31 +32,24 @@ impl Activity {
 
 struct Open {
     activity: Rc<Activity>,
+    _place: Place,
     /// Dropping the task closes the connection.
     _task: Option<Task<()>>,
 }
 
 /// All connections that a shard has accepted and not yet closed.
+#[derive(Default)]
 pub struct Registry {
-    limit: usize,
     next_id: Cell<u64>,
     open: RefCell<BTreeMap<u64, Open>>,
 }
 
 impl Registry {
-    pub fn new(limit: usize) -> Rc<Self> {
-        Rc::new(Self { limit, next_id: Cell::new(0), open: RefCell::default() })
-    }
-
-    /// A place for one more connection, or `None` at the limit.
-    pub fn admit(&self, activity: Rc<Activity>) -> Option<u64> {
-        let mut open = self.open.borrow_mut();
-        if open.len() >= self.limit {
-            return None;
-        }
+    /// Enters a connection that has its place.
+    pub fn enter(&self, activity: Rc<Activity>, place: Place) -> u64 {
         let id = self.next_id.replace(self.next_id.get() + 1);
-        open.insert(id, Open { activity, _task: None });
-        Some(id)
+        self.open.borrow_mut().insert(id, Open { activity, _place: place, _task: None });
+        id
     }
 
     /// Hands over the connection's task. One that ended at once is gone already.
