@@ -2,7 +2,7 @@
 //! Never asks a coordinator.
 //!
 //! v1 key types, v4 several keys (KIP-699), v6 share groups (KIP-932). Transactions and share groups have no
-//! coordinator here yet: clients are told that it is not available.
+//! coordinator here yet. Clients are told so with a code that they do not ask again for.
 
 use std::rc::Rc;
 
@@ -59,9 +59,9 @@ async fn find(client: &Rc<Client>, version: i16, body: FindCoordinatorRequest) -
 fn find_one(client: &Client, version: i16, key_type: i8, key: &str) -> Result<Node, ErrorCode> {
     match key_type {
         GROUP => find_group(client, key).ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE),
-        TRANSACTION => Err(ErrorCode::COORDINATOR_NOT_AVAILABLE),
+        TRANSACTION => Err(ErrorCode::UNSUPPORTED_VERSION),
         SHARE if version < SHARE_SINCE || !is_share_key(key) => Err(ErrorCode::INVALID_REQUEST),
-        SHARE => Err(ErrorCode::COORDINATOR_NOT_AVAILABLE),
+        SHARE => Err(ErrorCode::UNSUPPORTED_VERSION),
         _ => Err(ErrorCode::INVALID_REQUEST),
     }
 }
