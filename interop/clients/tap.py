@@ -2,9 +2,12 @@
 and last `1..N`, which interop/run counts."""
 
 import contextlib
+import pathlib
 import sys
-import time
 import traceback
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+from kit.polling import until  # noqa: E402, F401  (part of what this module offers)
 
 _count = [0, 0]
 
@@ -26,15 +29,3 @@ def case(name):
 def done():
     print(f"1..{_count[0]}", flush=True)
     sys.exit(1 if _count[1] else 0)
-
-
-def until(what, probe, timeout=30):
-    """Polls until `probe` gives something true; fails by name at the deadline."""
-    deadline = time.monotonic() + timeout
-    while True:
-        got = probe()
-        if got:
-            return got
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout} s: {what}")
-        time.sleep(0.02)

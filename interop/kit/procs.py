@@ -12,6 +12,8 @@ import tempfile
 import threading
 import time
 
+from .polling import until as wait_until  # noqa: F401  (part of what this module offers)
+
 _lock = threading.Lock()
 _live = {}
 _temp_dirs = set()
@@ -119,15 +121,3 @@ def install_handlers():
 
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sig, stop)
-
-
-def wait_until(what, probe, timeout):
-    """Polls `probe` until it returns something true; fails by name at the deadline."""
-    deadline = time.monotonic() + timeout
-    while True:
-        got = probe()
-        if got:
-            return got
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout} s: {what}")
-        time.sleep(0.02)
