@@ -47,6 +47,8 @@ mod index;
 mod lifecycle;
 mod log;
 mod lookup;
+#[cfg(test)]
+mod model;
 mod mutation;
 mod producer;
 mod read;

@@ -10,6 +10,14 @@ pub(crate) enum Mutation {
     SkipDirectoryFlush,
     /// The next write forgets the partial block that the last one ended in.
     ForgetTailBlock,
+    /// The next write takes one byte too few over from the partial block.
+    TailBlockOffByOne,
+    /// A sealed segment's newest time is not in its time index.
+    DropLastTimeEntry,
+    /// The next segment begins before this one is durable.
+    SkipFlushAtRoll,
+    /// An error of fdatasync is overlooked.
+    IgnoreFailedFlush,
     /// Recovery believes a batch whose checksum does not match.
     SkipChecksum,
     /// Old segments' files go before the log's start has passed them.

@@ -14,6 +14,7 @@ use crate::batch::BatchInfo;
 use crate::config::LogConfig;
 use crate::error::LogError;
 use crate::index::{Indexer, OffsetIndex, TIME_ENTRY_BYTES, TimeIndex, position_of_time};
+use crate::mutation::{self, Mutation};
 use crate::scan;
 use crate::shard::{ResidencyBudget, ShardStorage};
 use crate::types::Offset;
@@ -412,7 +413,9 @@ impl Segment {
     fn end_indexes(&self) -> Rc<LoadedIndexes> {
         match self.indexes.replace(Indexes::OnDisk) {
             Indexes::Growing(mut indexer) => {
-                indexer.finish();
+                if !mutation::on(Mutation::DropLastTimeEntry) {
+                    indexer.finish();
+                }
                 self.last_time.set(Some(indexer.max_timestamp()));
                 Rc::new(LoadedIndexes { offsets: indexer.offsets, times: indexer.times })
             }
@@ -425,6 +428,9 @@ impl Segment {
         let file = self.writer(shard).await?;
         let path = self.path("log");
         file.truncate(u64::from(self.size.get())).await.map_err(|e| LogError::io(&path, "truncating", &e))?;
+        if mutation::on(Mutation::SkipFlushAtRoll) {
+            return Ok(());
+        }
         file.fdatasync().await.map_err(|e| LogError::io(&path, "flushing", &e))
     }
 
@@ -446,7 +452,7 @@ impl Segment {
     async fn create(self: &Rc<Self>, shard: &ShardStorage) -> Result<Rc<DirectFile>, LogError> {
         let path = self.path("log");
         let file = DirectFile::create(&path).await.map_err(|e| LogError::io(&path, "creating", &e))?;
-        if !crate::mutation::on(crate::mutation::Mutation::SkipDirectoryFlush) {
+        if !mutation::on(Mutation::SkipDirectoryFlush) {
             fs::sync_dir(&*self.dir).await.map_err(|e| LogError::io(&self.dir, "flushing directory", &e))?;
         }
         self.has_file.set(true);

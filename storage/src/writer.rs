@@ -62,6 +62,9 @@ fn build(segment: &Segment, write: &Write) -> (AlignedBuf, Bytes) {
     let mut buffer = AlignedBuf::with_capacity(write.bytes());
     write.fill(&tail_block, |part| buffer.extend_from_slice(part));
     assert_eq!(buffer.len(), write.bytes(), "a write is as long as its batches");
+    if mutation::on(Mutation::TailBlockOffByOne) && !tail_block.is_empty() {
+        buffer.as_mut_slice()[tail_block.len() - 1] = 0;
+    }
     let tail = Bytes::copy_from_slice(partial_block(&buffer, write.at));
     (buffer, tail)
 }
@@ -69,7 +72,9 @@ fn build(segment: &Segment, write: &Write) -> (AlignedBuf, Bytes) {
 /// Ends a segment: flushed, cut to its exact length, with its index files and the producer snapshot of its end.
 /// The next segment gets its first record only after that, so damage in a sealed segment is never a torn write.
 async fn roll_segment(log: &Log, roll: Roll) -> Result<(), LogError> {
-    flush_segment(log, &roll.ended).await?;
+    if !mutation::on(Mutation::SkipFlushAtRoll) {
+        flush_segment(log, &roll.ended).await?;
+    }
     roll.ended.seal(&log.0.shard).await?;
     write_file(&log.0.path.join(file_name(roll.at, "snapshot")), &roll.producers).await?;
     log.write_epochs().await?;
@@ -92,7 +97,10 @@ async fn roll_segment(log: &Log, roll: Roll) -> Result<(), LogError> {
 async fn flush_segment(log: &Log, segment: &Rc<Segment>) -> Result<(), LogError> {
     let written = log.state().offsets.written();
     let file = segment.writer(&log.0.shard).await?;
-    file.fdatasync().await.map_err(|e| LogError::io(&segment.path("log"), "flushing", &e))?;
+    let flushed = file.fdatasync().await;
+    if !mutation::on(Mutation::IgnoreFailedFlush) {
+        flushed.map_err(|e| LogError::io(&segment.path("log"), "flushing", &e))?;
+    }
     log.flushed(written)
 }
 

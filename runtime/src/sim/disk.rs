@@ -279,6 +279,13 @@ impl Disk {
         }
     }
 
+    /// The process ends, and the machine does not: its locks are free, and the cache holds what it held.
+    pub(crate) fn process_ends(&self) {
+        let mut state = lock(&self.0);
+        state.locks.clear();
+        state.names.files().iter().for_each(|file| lock(&file.state).repaired());
+    }
+
     /// What a power cut leaves. Every handle must be gone.
     pub(crate) fn crash(&self, rng: &mut Rng) {
         let mut state = lock(&self.0);

@@ -174,6 +174,11 @@ impl FileState {
         }
     }
 
+    /// The next process finds a disk that works again: what it can read, it can make durable.
+    pub fn repaired(&mut self) {
+        self.dirty.values_mut().for_each(|dirty| dirty.given_up = 0);
+    }
+
     /// A power cut. Writes in flight have come as far as chance will have it, in any order; of what was not synced
     /// each grain is kept or lost by itself, or is an older content of it; the length is any it had since the sync.
     pub fn crash(&mut self, rng: &mut Rng, grain: Grain) {

@@ -294,7 +294,10 @@ where
             world.random(|rng| world.disk.crash(rng));
             Ok(RunEnd::Crashed)
         }
-        None => Ok(RunEnd::Finished(std::mem::take(&mut *results.borrow_mut()).into_values().collect())),
+        None => {
+            world.disk.process_ends();
+            Ok(RunEnd::Finished(std::mem::take(&mut *results.borrow_mut()).into_values().collect()))
+        }
     }
 }
 

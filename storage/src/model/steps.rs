@@ -1,0 +1,126 @@
+//! The random operations on one log. Each keeps the reference true, and passes on what the disk refused.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use kring_runtime::{Queue, random_below, sleep, spawn, wall_ms, yield_now};
+
+use crate::config::LogConfig;
+use crate::error::LogError;
+use crate::model::batches::{draw, pick};
+use crate::model::reference::PRODUCERS;
+use crate::model::{Machine, checks};
+use crate::types::Offset;
+
+pub(super) fn draw_config() -> LogConfig {
+    LogConfig {
+        segment_bytes: pick(&[40_000, 80_000, 1 << 30]),
+        index_interval_bytes: pick(&[100, 4096]),
+        segment_index_bytes: pick(&[60, 10 << 20]),
+        segment_ms: pick(&[5, 60_000, i64::MAX]),
+        flush_messages: pick(&[1, 1, 20, u64::MAX]),
+        flush_ms: pick(&[None, Some(Duration::from_millis(3))]),
+        deletes: random_below(2) == 0,
+        retention_ms: pick(&[None, None, Some(30), Some(1000)]),
+        retention_bytes: pick(&[None, None, Some(60_000), Some(300_000)]),
+        file_delete_delay: pick(&[Duration::ZERO, Duration::from_millis(10), Duration::from_secs(60)]),
+        producer_id_expiration_ms: i64::MAX,
+        ..LogConfig::default()
+    }
+}
+
+/// One operation on one log.
+pub(super) async fn step(machine: &Rc<Machine>, number: usize) -> Result<(), LogError> {
+    let (log, model) = (machine.log(number), &machine.models[number]);
+    match random_below(26) {
+        0 | 1 => {
+            let end = log.flush().await?;
+            model.borrow_mut().acknowledged(end.0);
+        }
+        2 | 3 => checks::read_somewhere(&log, model).await?,
+        4 => read_beside(machine, number),
+        5 => checks::by_time_settled(&log, model).await?,
+        6 | 7 => sleep(Duration::from_micros(random_below(5000))).await,
+        8 => yield_now().await,
+        9 => model.borrow_mut().leader_epoch += 1,
+        10 => model.borrow_mut().bump_producer(random_below(PRODUCERS as u64) as usize),
+        11 => log.set_config(Rc::new(draw_config())),
+        12 => delete_records(machine, number).await?,
+        13 if random_below(3) == 0 => machine.reopen(number).await?,
+        14 => machine.dir.write_checkpoints().await?,
+        15 => retain(machine, number).await?,
+        _ => {
+            for _ in 0..1 + random_below(4) {
+                append(machine, number)?;
+            }
+        }
+    }
+    checks::start(&machine.log(number), &mut model.borrow_mut());
+    Ok(())
+}
+
+/// Appends, and notes the acknowledgement when it comes.
+fn append(machine: &Rc<Machine>, number: usize) -> Result<(), LogError> {
+    let log = machine.log(number);
+    let records = 1 + random_below(4) as i32;
+    let producer = random_below(PRODUCERS as u64 + 2) as usize;
+    let mut model = machine.models[number].borrow_mut();
+    let from = (producer < PRODUCERS).then(|| model.next_of(producer, records));
+    let made = draw(log.offsets().end().0, records, model.leader_epoch, from);
+    log.append(made.batch.clone())?;
+    model.appended(made);
+    drop(model);
+    let (end, machine) = (log.offsets().end(), machine.clone());
+    spawn(Queue::Net, async move {
+        // Without a flush policy nobody is told that a record is durable.
+        if log.wait_durable(end).await.is_ok() {
+            machine.models[number].borrow_mut().acknowledged(end.0);
+        }
+    })
+    .detach();
+    Ok(())
+}
+
+/// Reads while the next operations go on.
+fn read_beside(machine: &Rc<Machine>, number: usize) {
+    let machine = machine.clone();
+    spawn(Queue::Net, async move {
+        let log = machine.log(number);
+        for _ in 0..4 {
+            let read = checks::read_somewhere(&log, &machine.models[number]).await;
+            if let Err(error) = read {
+                assert!(machine.may_refuse(&error), "a reader is refused: {error}");
+                return;
+            }
+        }
+    })
+    .detach();
+}
+
+async fn delete_records(machine: &Rc<Machine>, number: usize) -> Result<(), LogError> {
+    let log = machine.log(number);
+    let (start, end) = (log.offsets().start().0, log.high_watermark().0);
+    let to = start + random_below(1 + (end - start) as u64 / 2) as i64;
+    let start = log.delete_records_before(Offset(to)).await?;
+    assert!(start.0 >= to, "the start is where it was asked to be");
+    Ok(())
+}
+
+/// Retention takes nothing that the configuration keeps.
+async fn retain(machine: &Rc<Machine>, number: usize) -> Result<(), LogError> {
+    let (log, config) = (machine.log(number), machine.log(number).config());
+    let before = log.offsets().start().0;
+    log.delete_old_segments().await?;
+    let (now_ms, after) = (wall_ms(), log.offsets().start().0);
+    let model = machine.models[number].borrow();
+    let gone = model.batches.iter().filter(|batch| batch.end() > before && batch.end() <= after);
+    let newest = gone.map(|batch| batch.info.max_timestamp).max();
+    let left: u64 = model.batches.iter().filter(|b| b.end() > after).map(|b| u64::from(b.info.bytes)).sum();
+    let too_old = newest.is_none_or(|time| config.retention_ms.is_some_and(|limit| now_ms - time > limit));
+    let too_much = config.retention_bytes.is_some_and(|limit| left >= limit);
+    assert!(
+        after == before || (config.deletes && (too_old || too_much)),
+        "from {before} to {after} by {config:?}"
+    );
+    Ok(())
+}
