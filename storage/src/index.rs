@@ -192,7 +192,7 @@ impl Indexer {
         if self.max.is_none_or(|(timestamp, _)| batch.max_timestamp > timestamp) && batch.max_timestamp >= 0 {
             self.max = Some((batch.max_timestamp, batch.last_relative));
         }
-        if self.bytes_since_entry > u64::from(interval_bytes) {
+        if self.bytes_since_entry > u64::from(interval_bytes) && !self.is_covered(batch) {
             self.offsets.push(batch.last_relative, batch.position);
             if let Some((timestamp, relative)) = self.max {
                 self.times.push(timestamp, relative);
@@ -200,6 +200,12 @@ impl Indexer {
             self.bytes_since_entry = 0;
         }
         self.bytes_since_entry += u64::from(batch.bytes);
+    }
+
+    /// The time entry of an orderly end stands for batches up to a later one than this. An entry for this one would
+    /// have no time beside it, and a search by time would begin behind the record that it looks for.
+    fn is_covered(&self, batch: IndexedBatch) -> bool {
+        self.max.is_some_and(|(_, relative)| relative > batch.last_relative)
     }
 
     /// The batch that the last entry points at: the distance to the next entry counts from here.
@@ -329,6 +335,20 @@ mod tests {
             let wanted = first_late(timestamp) * 100;
             assert!(from <= wanted, "{timestamp}: begins at {from}, behind {wanted}");
             assert!(wanted - from <= 500, "{timestamp}: {} bytes to scan", wanted - from);
+        }
+    }
+
+    #[test]
+    fn what_an_orderly_end_left_gets_no_entries_without_times() {
+        let mut before = Indexer::new();
+        let batches: Vec<_> = (0..9).map(|i| batch(i, i * 500, 500, 100 + i64::from(i))).collect();
+        batches.iter().for_each(|&batch| before.noticed(batch, 4096));
+        before.finish();
+        let mut resumed = Indexer::resume(before.offsets, before.times);
+        batches.iter().for_each(|&batch| resumed.noticed(batch, 100));
+        for (number, batch) in batches.iter().enumerate() {
+            let from = position_of_time(&resumed.offsets, &resumed.times, 100 + number as i64);
+            assert!(from <= batch.position, "begins at {from}, behind {}", batch.position);
         }
     }
 

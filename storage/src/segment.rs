@@ -289,9 +289,9 @@ impl Segment {
         fs::modified_ms(&path).await.map_err(|e| LogError::io(&path, "looking for", &e))
     }
 
-    /// Byte to scan from so as to meet the batch that holds `offset`.
+    /// Byte to scan from so as to meet the batch that holds `offset`, or the first one if that lies before them all.
     pub async fn lookup(self: &Rc<Self>, shard: &ShardStorage, offset: Offset) -> Result<u32, LogError> {
-        let relative = u32::try_from(offset - self.base).unwrap_or(u32::MAX);
+        let relative = u32::try_from((offset - self.base).max(0)).unwrap_or(u32::MAX);
         if let Indexes::Growing(indexer) = &*self.indexes.borrow() {
             return Ok(indexer.offsets.lookup(relative));
         }
