@@ -183,6 +183,7 @@ pub(crate) fn partial_block(written: &[u8], at: u32) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arena::Arena;
     use crate::testing::batch_of;
     use std::path::Path;
 
@@ -191,7 +192,7 @@ mod tests {
     }
 
     fn push(queue: &mut AppendQueue, segment: &Rc<Segment>, position: u32, body: usize) -> (bool, u32) {
-        let held = HeldBatch::new(batch_of(0, 1, body));
+        let held = HeldBatch::new(batch_of(0, 1, body), &Arena::default());
         let end = position + held.len() as u32;
         let batch = PendingBatch { segment: segment.clone(), held, position, end, end_offset: Offset(1) };
         (queue.push(batch), end)

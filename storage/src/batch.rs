@@ -1,12 +1,13 @@
 //! A record batch as a log sees it: 61 header bytes and a body it never looks into.
 //! Does no I/O and does not validate records: `wire::record` has done that. Any core.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use kring_wire::record::control::EndTxnMarker;
 use kring_wire::record::{BatchHeader, MAGIC_V2, RecordsIter};
 
 pub use kring_wire::record::HEADER_BYTES;
 
+use crate::arena::Arena;
 use crate::index::IndexedBatch;
 use crate::producer::{EndTransaction, ProducerBatch};
 use crate::types::{LeaderEpoch, Offset, ProducerId};
@@ -134,14 +135,11 @@ pub(crate) struct HeldBatch {
 }
 
 impl HeldBatch {
-    pub fn new(batch: LogBatch) -> HeldBatch {
+    pub fn new(batch: LogBatch, arena: &Arena) -> HeldBatch {
         if HEADER_BYTES + batch.body.len() < COPY_BELOW_BYTES {
-            let mut whole = BytesMut::with_capacity(HEADER_BYTES + batch.body.len());
-            whole.extend_from_slice(&batch.header);
-            whole.extend_from_slice(&batch.body);
-            return HeldBatch { header: whole.freeze(), body: Bytes::new() };
+            return HeldBatch { header: arena.copy(&[&batch.header, &batch.body]), body: Bytes::new() };
         }
-        HeldBatch { header: Bytes::copy_from_slice(&batch.header), body: batch.body }
+        HeldBatch { header: arena.copy(&[&batch.header]), body: batch.body }
     }
 
     pub fn len(&self) -> usize {

@@ -34,6 +34,7 @@
 //! Every `Result` is `Result<_, LogError>` unless it says otherwise.
 
 mod appender;
+mod arena;
 mod batch;
 mod checkpoint;
 mod config;

@@ -162,7 +162,8 @@ impl Log {
         let info = BatchInfo::parse(&batch.header).expect("the batch was validated");
         assert_eq!(info.bytes as usize, batch.header.len() + batch.body.len(), "the header tells the length");
         self.0.dir.check_online()?;
-        let start_writer = self.state_mut().append(&self.0, &info, HeldBatch::new(batch))?;
+        let start_writer =
+            self.state_mut().append(&self.0, &info, HeldBatch::new(batch, self.0.shard.arena()))?;
         if start_writer {
             self.start_writer();
         }

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 
 use kring_runtime::{Queue, spawn};
 
+use crate::arena::Arena;
 use crate::log::Log;
 use crate::segment::Segment;
 use crate::tail::TailCache;
@@ -34,6 +35,7 @@ pub struct ShardStorage(Rc<Shared>);
 
 struct Shared {
     tails: TailCache,
+    arena: Arena,
     budget: ResidencyBudget,
     flushes: FlushEpochs,
 }
@@ -42,6 +44,7 @@ impl ShardStorage {
     pub fn new(config: ShardConfig) -> ShardStorage {
         ShardStorage(Rc::new(Shared {
             tails: TailCache::new(config.tail_cache_bytes),
+            arena: Arena::default(),
             budget: ResidencyBudget::new(config),
             flushes: FlushEpochs::default(),
         }))
@@ -59,6 +62,10 @@ impl ShardStorage {
 
     pub(crate) fn tails(&self) -> &TailCache {
         &self.0.tails
+    }
+
+    pub(crate) fn arena(&self) -> &Arena {
+        &self.0.arena
     }
 
     pub(crate) fn budget(&self) -> &ResidencyBudget {

@@ -163,6 +163,7 @@ impl Drop for LogTail {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arena::Arena;
     use crate::testing::batch_of;
 
     fn cache_with(limit: usize, counts: &[i32]) -> (TailCache, Rc<LogTail>) {
@@ -172,14 +173,14 @@ mod tests {
             let batch = batch_of(offset, records, 100);
             let info = BatchInfo::parse(&batch.header).unwrap();
             let place = Place { segment: Offset(0), position: offset as u32 * 1000 };
-            cache.insert(&tail, &info, place, HeldBatch::new(batch));
+            cache.insert(&tail, &info, place, HeldBatch::new(batch, &Arena::default()));
             offset += i64::from(records);
         }
         (cache, tail)
     }
 
     fn one() -> usize {
-        HeldBatch::new(batch_of(0, 1, 100)).len()
+        HeldBatch::new(batch_of(0, 1, 100), &Arena::default()).len()
     }
 
     #[test]
@@ -219,7 +220,12 @@ mod tests {
         let other = Rc::new(LogTail::default());
         let batch = batch_of(0, 1, 100);
         let info = BatchInfo::parse(&batch.header).unwrap();
-        cache.insert(&other, &info, Place { segment: Offset(0), position: 0 }, HeldBatch::new(batch));
+        cache.insert(
+            &other,
+            &info,
+            Place { segment: Offset(0), position: 0 },
+            HeldBatch::new(batch, &Arena::default()),
+        );
         assert!(tail.read(Offset(1), Offset::MAX, 1000, true).is_none());
         cache.forget(&tail);
         cache.forget(&other);
@@ -233,7 +239,12 @@ mod tests {
             let tail = Rc::new(LogTail::default());
             let batch = batch_of(0, 1, 10);
             let info = BatchInfo::parse(&batch.header).unwrap();
-            cache.insert(&tail, &info, Place { segment: Offset(0), position: 0 }, HeldBatch::new(batch));
+            cache.insert(
+                &tail,
+                &info,
+                Place { segment: Offset(0), position: 0 },
+                HeldBatch::new(batch, &Arena::default()),
+            );
             cache.forget(&tail);
         }
         assert_eq!(cache.used_bytes(), 0);
@@ -245,7 +256,12 @@ mod tests {
         let (cache, tail) = cache_with(2000, &[1]);
         let big = batch_of(1, 1, 4000);
         let info = BatchInfo::parse(&big.header).unwrap();
-        cache.insert(&tail, &info, Place { segment: Offset(0), position: 161 }, HeldBatch::new(big));
+        cache.insert(
+            &tail,
+            &info,
+            Place { segment: Offset(0), position: 161 },
+            HeldBatch::new(big, &Arena::default()),
+        );
         assert!(tail.read(Offset(0), Offset::MAX, 1000, true).is_none());
         assert_eq!(cache.used_bytes(), 0);
     }
