@@ -47,7 +47,7 @@ where
 fn plan() -> Plan {
     let flags = Flags { data_dir: Some("/data".into()), listen: None, shards: Some(SHARDS) };
     let (config, _) = BrokerConfig::from_sources(None, &[], &flags).expect("good flags");
-    Plan { config, ready_file: None, cpus: vec![0], greet: false }
+    Plan { config, ready_file: None, cpus: vec![0], greet: None }
 }
 
 /// One connection that waits for each answer.

@@ -209,7 +209,7 @@ fn a_data_directory_in_use_is_refused_with_a_sentence() {
         .expect("the binary runs");
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(1), "{said}");
-    assert!(said.contains("in use"), "{said}");
+    assert!(said.contains("is in use: another process holds its .lock file: stop that broker"), "{said}");
     assert!(!said.contains("panicked"), "{said}");
 }
 

@@ -10,15 +10,15 @@ use super::{BootError, Plan};
 use crate::config::BrokerConfig;
 
 /// Says where the broker listens, where its data is, on which cores it runs, and how to try it.
-pub(super) fn greet(plan: &Plan, bound: &[Bound], shards: usize, started_in_ms: u64) {
-    let text = lines(plan, bound, shards, started_in_ms);
+pub(super) fn greet(plan: &Plan, program: &str, bound: &[Bound], shards: usize, started_in_ms: u64) {
+    let text = lines(plan, program, bound, shards, started_in_ms);
     let mut out = std::io::stdout().lock();
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
         tracing::debug!("standard output is closed");
     }
 }
 
-fn lines(plan: &Plan, bound: &[Bound], shards: usize, started_in_ms: u64) -> String {
+fn lines(plan: &Plan, program: &str, bound: &[Bound], shards: usize, started_in_ms: u64) -> String {
     let config = &plan.config;
     let version = env!("CARGO_PKG_VERSION");
     let first =
@@ -30,8 +30,8 @@ fn lines(plan: &Plan, bound: &[Bound], shards: usize, started_in_ms: u64) -> Str
            data       {}\n  \
            shards     {}\n  \
            durability {}\n  \
-           try it     echo hello | kring produce greetings{server}\n             \
-                      kring consume greetings --from-beginning{server}\n",
+           try it     echo hello | {program} produce greetings{server}\n             \
+                      {program} consume greetings --from-beginning{server}\n",
         listening(bound),
         data(config),
         shard_text(&plan.cpus, shards),

@@ -30,12 +30,24 @@ impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Runtime(error) => error.fmt(f),
-            Self::LogDir(error) => error.fmt(f),
+            Self::LogDir(error) => log_dir_sentence(f, error),
             Self::OtherNode(sentence) | Self::Metadata(sentence) => f.write_str(sentence),
             Self::Listen { address, error } => listen_sentence(f, address, error),
             Self::ReadyFile { path, error } => write!(f, "the ready file {path} cannot be written: {error}"),
             Self::Elsewhere => f.write_str("another shard did not start"),
         }
+    }
+}
+
+fn log_dir_sentence(f: &mut fmt::Formatter<'_>, error: &LogError) -> fmt::Result {
+    match error {
+        LogError::Locked { .. } => {
+            write!(f, "{error}: stop that broker, or choose another directory with --data-dir DIR")
+        }
+        LogError::Io { .. } => {
+            write!(f, "{error}: mend that, or choose another directory with --data-dir DIR")
+        }
+        _ => write!(f, "{error}"),
     }
 }
 

@@ -25,8 +25,8 @@ pub struct Plan {
     pub ready_file: Option<PathBuf>,
     /// The CPUs of this process, asked before any shard is pinned to one.
     pub cpus: Vec<usize>,
-    /// Whether to print the lines that greet a person.
-    pub greet: bool,
+    /// How this program was called, for the lines that greet a person; `None` prints none.
+    pub greet: Option<String>,
 }
 
 /// Runs a broker until it is told to stop, and closes it cleanly.

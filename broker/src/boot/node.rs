@@ -170,8 +170,9 @@ async fn announce(stages: Arc<Stages>, found: Found, begun: Monotonic) {
         stages.stopping.make(());
         return;
     }
-    if stages.plan.greet {
-        banner::greet(&stages.plan, &found.bound, stages.mesh.shards(), begun.elapsed().as_millis() as u64);
+    if let Some(program) = &stages.plan.greet {
+        let started_in_ms = begun.elapsed().as_millis() as u64;
+        banner::greet(&stages.plan, program, &found.bound, stages.mesh.shards(), started_in_ms);
     }
 }
 

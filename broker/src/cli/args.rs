@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::HostPort;
+
 /// A Kafka broker in one binary.
 #[derive(Debug, Parser)]
 #[command(name = "kring", version, about, max_term_width = 100)]
@@ -40,7 +42,7 @@ pub struct StartArgs {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Where to listen; port 0 picks a free one [default: localhost:9092]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
     pub listen: Option<String>,
     /// Number of shards [default: one per core that this process may use]
     #[arg(long, value_name = "N")]
@@ -72,7 +74,7 @@ pub enum TopicCommand {
     Create {
         topic: String,
         /// Number of partitions [default: the broker's num.partitions]
-        #[arg(long, short, value_name = "N")]
+        #[arg(long, short, value_name = "N", allow_negative_numbers = true)]
         partitions: Option<i32>,
         /// A topic configuration; repeatable
         #[arg(long, short = 'c', value_name = "KEY=VALUE", value_parser = key_value)]
@@ -158,6 +160,11 @@ pub enum TuneCommand {
     Check,
 }
 
+fn host_port(text: &str) -> Result<String, String> {
+    let parsed = HostPort::parse(text).map(|_| text.to_string());
+    parsed.ok_or_else(|| "expected HOST:PORT, such as localhost:9092".to_string())
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_string(), value.to_string())),
@@ -173,6 +180,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_to_listen_at_has_a_host_and_a_port() {
+        let parse = |address| Cli::try_parse_from(["kring", "start", "--listen", address]);
+        for good in ["localhost:9092", ":0", "[::1]:9092", "0.0.0.0:65535"] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in ["localhost", "localhost:99999", "PLAINTEXT://localhost:9092", ""] {
+            let said = parse(bad).unwrap_err().to_string();
+            assert!(said.contains("expected HOST:PORT, such as localhost:9092"), "{said}");
+        }
     }
 
     #[test]

@@ -14,8 +14,13 @@ pub(super) fn run(args: StartArgs) -> Result<(), String> {
     log_to_stderr();
     let (config, notices) = configure(&args)?;
     notices.iter().for_each(tell);
-    let plan = Plan { config, ready_file: args.ready_file, cpus: process::cpus(), greet: true };
+    let plan = Plan { config, ready_file: args.ready_file, cpus: process::cpus(), greet: Some(program()) };
     boot::start(plan).map_err(|error| error.to_string())
+}
+
+/// As the user typed it: what the greeting tells to try then works as it stands.
+fn program() -> String {
+    std::env::args_os().next().map_or_else(|| "kring".to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 fn configure(args: &StartArgs) -> Result<(BrokerConfig, Vec<ConfigNotice>), String> {
