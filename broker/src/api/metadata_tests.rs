@@ -24,18 +24,9 @@ fn image() -> Image {
         image.apply(&TopicRecord { name: name.into(), topic_id }.into()).expect("a new name");
     }
     for (topic_id, partition_id, leader) in [(T1, 0, 1), (T1, 1, 1), (lost, 0, 7)] {
-        let (replicas, isr) = (vec![leader], vec![leader]);
-        let (leader_epoch, partition_epoch) = (5, 5);
-        let record = PartitionRecord {
-            partition_id,
-            topic_id,
-            replicas,
-            isr,
-            leader,
-            leader_epoch,
-            partition_epoch,
-            ..Default::default()
-        };
+        let mut record = PartitionRecord { topic_id, partition_id, leader, ..PartitionRecord::default() };
+        (record.replicas, record.isr) = (vec![leader], vec![leader]);
+        (record.leader_epoch, record.partition_epoch) = (5, 5);
         image.apply(&record.into()).expect("a topic that is there");
     }
     image
