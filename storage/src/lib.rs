@@ -44,6 +44,9 @@ mod deletion_tests;
 mod dir;
 mod epochs;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod hostile;
 mod index;
 mod lifecycle;
 mod log;

@@ -1,19 +1,16 @@
 //! Bytes from a hostile peer: refused, without panics, without work or memory beyond the limits.
 
+#[path = "record_support/hostile.rs"]
+mod hostile;
 mod record_support;
 
 use bytes::Bytes;
+use hostile::{SMALL_LIMIT, read_everything, rules};
 use kring_wire::record::{
-    BatchBuilder, Codec, Compression, RecordError, RecordFaults, RecordsIter, Rules, ValidatedBatch,
-    Validator, compress, split_batches, validate, verify_crcs,
+    BatchBuilder, Codec, Compression, RecordError, RecordFaults, RecordsIter, Rules, Validator, compress,
+    split_batches, validate, verify_crcs,
 };
 use record_support::{CODECS, NOW, Random, with_crc};
-
-const SMALL_LIMIT: u64 = 1 << 20;
-
-fn rules() -> Rules {
-    Rules { max_decompressed_bytes: SMALL_LIMIT, ..Rules::default() }
-}
 
 fn batch(codec: Codec, count: usize) -> Vec<u8> {
     let mut builder = BatchBuilder::new(Compression::default_of(codec));
@@ -22,40 +19,6 @@ fn batch(codec: Codec, count: usize) -> Vec<u8> {
         builder.append(NOW, Some(b"key"), Some(value.as_bytes())).unwrap();
     }
     builder.build().unwrap().to_bytes().to_vec()
-}
-
-/// Everything that reads a batch, on bytes that may be anything.
-fn read_everything(validator: &mut Validator, bytes: &Bytes) {
-    for rules in [rules(), Rules { compression: Some(Compression::default_of(Codec::Zstd)), ..rules() }] {
-        if let Ok(batch) = validator.validate_with_crc(bytes, true, &rules, NOW) {
-            // Kafka accepts a claimed append time on such a topic and then forgets it, timestamps unseen
-            let claimed = bytes[22] & 0x08 != 0;
-            assert_readable(&batch, !claimed);
-        }
-    }
-    verify_crcs(&[bytes]);
-    for batch in split_batches(bytes).flatten() {
-        assert!(batch.bytes.len() <= bytes.len());
-        let records = batch.records(SMALL_LIMIT).into_iter().flatten().flatten();
-        for (record, seen) in records.zip(1..) {
-            assert!(seen <= batch.header.record_count);
-            assert!(record.headers().count() as u64 <= SMALL_LIMIT);
-        }
-    }
-}
-
-/// A validated batch can be read to its end, and says the truth about itself.
-fn assert_readable(batch: &ValidatedBatch, timestamps: bool) {
-    let records: Vec<_> = batch.records(SMALL_LIMIT).unwrap().map(Result::unwrap).collect();
-    assert_eq!(records.len(), batch.record_count() as usize);
-    assert!(records.iter().zip(0i64..).all(|(record, at)| record.offset == at));
-    if !timestamps {
-        return;
-    }
-    let greatest = records.iter().map(|record| record.timestamp).fold(-1, i64::max);
-    assert_eq!(batch.max_timestamp(), greatest);
-    let first = records.iter().find(|record| record.timestamp == greatest);
-    assert_eq!(first.map_or(0, |record| record.offset), batch.offset_of_max_timestamp());
 }
 
 #[test]
