@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use kring_runtime::random_below;
 
+use crate::compaction::CompactionConfig;
 use crate::types::Offset;
 
 /// Settings of one log. Shared by `Rc`, because a shard has thousands of logs and few distinct settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment takes no batch that would make it longer.
     pub segment_bytes: u32,
@@ -31,6 +32,7 @@ pub struct LogConfig {
     pub retention_ms: Option<i64>,
     /// `retention.bytes`; `None` is no limit.
     pub retention_bytes: Option<u64>,
+    pub compaction: CompactionConfig,
     /// `file.delete.delay.ms`
     pub file_delete_delay: Duration,
     /// `producer.id.expiration.ms`, a setting of the broker.
@@ -51,6 +53,7 @@ impl Default for LogConfig {
             deletes: true,
             retention_ms: Some(7 * 24 * 3600 * 1000),
             retention_bytes: None,
+            compaction: CompactionConfig::default(),
             file_delete_delay: Duration::from_secs(60),
             producer_id_expiration_ms: 24 * 3600 * 1000,
         }

@@ -17,7 +17,7 @@ use crate::segment::{Segment, file_name};
 use crate::types::Offset;
 
 /// The files of a segment, the log itself last: no index is ever left without its log.
-const FILES: [&str; 5] = ["snapshot", "txnindex", "timeindex", "index", "log"];
+pub(crate) const FILES: [&str; 5] = ["snapshot", "txnindex", "timeindex", "index", "log"];
 pub(crate) const DELETED: &str = "deleted";
 
 /// What a round took out of a log.
@@ -33,6 +33,7 @@ pub struct CleaningTurn(Log);
 impl Drop for CleaningTurn {
     fn drop(&mut self) {
         self.0.0.cleaning.set(false);
+        self.0.0.changed.notify_all();
     }
 }
 
@@ -47,7 +48,10 @@ struct Doomed {
 impl Log {
     /// Takes the turn to change segments that are no longer written to. `None` while somebody else has it.
     pub fn begin_cleaning(&self) -> Option<CleaningTurn> {
-        (!self.0.cleaning.replace(true)).then(|| CleaningTurn(self.clone()))
+        if self.0.closing.get() || self.0.cleaning.replace(true) {
+            return None;
+        }
+        Some(CleaningTurn(self.clone()))
     }
 
     /// Deletes the segments that lie below the log's start, and those that `retention.bytes` and `retention.ms` no
@@ -67,7 +71,7 @@ impl Log {
         }
         let before = self.end_newest_of(&doomed).await?;
         if mutation::on(Mutation::DeleteBeforeStart) {
-            self.put_aside(&self.sealed_below(before)).await?;
+            self.put_aside(&self.sealed_below(before), &FILES).await?;
         }
         let Some(before) = self.end_of(&self.sealed_below(before)) else {
             return Ok(DeletedSegments::default());
@@ -189,7 +193,7 @@ impl Log {
             segment.mark_deleted();
             segment.release_all(self.0.shard.budget());
         }
-        let aside = self.put_aside(&segments).await;
+        let aside = self.put_aside(&segments, &FILES).await;
         let paths = aside.inspect_err(|error| self.fail(error.clone()))?;
         let (delay, shard) = (self.config().file_delete_delay, self.0.shard.clone());
         spawn(Queue::Background, async move {
@@ -202,11 +206,25 @@ impl Log {
         Ok(())
     }
 
-    /// Gives the segments' files the names of deleted ones; says which those are.
-    async fn put_aside(&self, segments: &[Rc<Segment>]) -> Result<Vec<PathBuf>, LogError> {
+    /// Removes files that were put aside, after `file.delete.delay.ms`.
+    pub(crate) fn remove_files_later(&self, paths: Vec<PathBuf>) {
+        let delay = self.config().file_delete_delay;
+        spawn(Queue::Background, async move {
+            sleep(delay).await;
+            remove_files(&paths).await;
+        })
+        .detach();
+    }
+
+    /// Gives the segments' files of these kinds the names of deleted ones; says which those are.
+    pub(crate) async fn put_aside(
+        &self,
+        segments: &[Rc<Segment>],
+        kinds: &[&str],
+    ) -> Result<Vec<PathBuf>, LogError> {
         let mut aside = Vec::new();
         for segment in segments {
-            for suffix in FILES {
+            for suffix in kinds {
                 let from = segment.path(suffix);
                 let to = self.0.path.join(format!("{}.{DELETED}", file_name(segment.base, suffix)));
                 match fs::rename(&from, &to).await {

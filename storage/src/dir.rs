@@ -55,6 +55,8 @@ struct Shared {
     /// opened or not.
     points: Mutex<BTreeMap<LogName, Arc<LogPoints>>>,
     checkpoint: CheckpointTurn,
+    /// The cleaner's checkpoint no longer says what the logs do.
+    cleaner_points_changed: AtomicBool,
 }
 
 /// What one log has to say to the checkpoints. Its shard stores, the shard that writes a checkpoint loads.
@@ -62,6 +64,8 @@ struct Shared {
 pub(crate) struct LogPoints {
     recovery: AtomicI64,
     start: AtomicI64,
+    /// Where the dirty part begins; negative if the log was never cleaned.
+    cleaner: AtomicI64,
 }
 
 impl LogPoints {
@@ -76,6 +80,15 @@ impl LogPoints {
     /// Everything below is durable.
     pub fn set_recovery(&self, offset: Offset) {
         self.recovery.store(offset.0, Ordering::Release);
+    }
+
+    /// Where the dirty part begins, if the log was ever cleaned.
+    pub fn cleaner(&self) -> Option<Offset> {
+        Some(Offset(self.cleaner.load(Ordering::Acquire))).filter(|offset| offset.0 >= 0)
+    }
+
+    pub fn set_cleaner(&self, offset: Offset) {
+        self.cleaner.store(offset.0, Ordering::Release);
     }
 
     pub fn set_start(&self, offset: Offset) {
@@ -123,6 +136,7 @@ impl LogDir {
             needs_recovery: AtomicBool::new(false),
             points: Mutex::new(points),
             checkpoint: CheckpointTurn::default(),
+            cleaner_points_changed: AtomicBool::new(false),
         };
         let Listing { partitions, deleted, .. } = listing;
         Ok(OpenedLogDir { dir: LogDir(Arc::new(shared)), meta, clean_shutdown, partitions, deleted })
@@ -203,7 +217,15 @@ impl LogDir {
     }
 
     pub(crate) fn forget(&self, name: &LogName) {
-        self.points().remove(name);
+        let forgotten = self.points().remove(name);
+        if forgotten.is_some_and(|points| points.cleaner().is_some()) {
+            self.cleaner_points_changed();
+        }
+    }
+
+    /// The next `write_checkpoints` writes the cleaner's as well.
+    pub(crate) fn cleaner_points_changed(&self) {
+        self.0.cleaner_points_changed.store(true, Ordering::Release);
     }
 
     fn points(&self) -> MutexGuard<'_, BTreeMap<LogName, Arc<LogPoints>>> {
@@ -216,8 +238,23 @@ impl LogDir {
         let (recovery, start) = self.encode_points();
         write_file(&self.0.path.join(RECOVERY_POINTS), recovery.as_bytes()).await?;
         write_file(&self.0.path.join(START_OFFSETS), start.as_bytes()).await?;
+        self.write_cleaner_points().await?;
         self.0.checkpoint.done.store(covers, Ordering::Release);
         Ok(())
+    }
+
+    /// Only when it changed: most directories are never cleaned.
+    async fn write_cleaner_points(&self) -> Result<(), LogError> {
+        if !self.0.cleaner_points_changed.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let cleaned = {
+            let points = self.points();
+            points.iter().filter_map(|(name, points)| Some((name.clone(), points.cleaner()?))).collect()
+        };
+        let text = checkpoint::encode_offsets(&cleaned);
+        let written = write_file(&self.0.path.join(CLEANER_POINTS), text.as_bytes()).await;
+        written.inspect_err(|_| self.cleaner_points_changed())
     }
 
     fn encode_points(&self) -> (String, String) {
@@ -231,7 +268,11 @@ impl LogDir {
 }
 
 fn new_points(recovery: i64, start: i64) -> LogPoints {
-    LogPoints { recovery: AtomicI64::new(recovery), start: AtomicI64::new(start) }
+    LogPoints {
+        recovery: AtomicI64::new(recovery),
+        start: AtomicI64::new(start),
+        cleaner: AtomicI64::new(-1),
+    }
 }
 
 /// The directory that a deleted partition waits in for its removal, named as Kafka names it.
@@ -351,6 +392,10 @@ async fn read_points(path: &Path) -> Result<BTreeMap<LogName, Arc<LogPoints>>, L
     let start = read_offsets(&path.join(START_OFFSETS)).await?;
     let mut points: BTreeMap<LogName, Arc<LogPoints>> =
         recovery.into_iter().map(|(name, offset)| (name, Arc::new(new_points(offset.0, 0)))).collect();
+    let cleaner = read_offsets(&path.join(CLEANER_POINTS)).await?;
+    for (name, offset) in cleaner {
+        points.entry(name).or_insert_with(|| Arc::new(new_points(0, 0))).set_cleaner(offset);
+    }
     for (name, offset) in start {
         points.entry(name).or_insert_with(|| Arc::new(new_points(0, 0))).set_start(offset);
     }

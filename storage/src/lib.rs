@@ -29,14 +29,17 @@
 //! log.delete_records_before(Offset).await -> Result<Offset>
 //! log.delete_old_segments().await -> Result<DeletedSegments>      retention
 //! log.begin_cleaning() -> Option<CleaningTurn>                    whoever changes sealed segments
-//! log.close().await  delete().await
+//! Cleaner::new(CleanerConfig)  cleaner.clean_filthiest(&[Log]).await -> Option<CleanedLog>       compaction
+//! log.stop_cleaning()  close().await  delete().await
 //! ```
 //! Every `Result` is `Result<_, LogError>` unless it says otherwise.
 
+mod aborted;
 mod appender;
 mod arena;
 mod batch;
 mod checkpoint;
+mod compaction;
 mod config;
 mod deletion;
 #[cfg(test)]
@@ -67,11 +70,13 @@ mod snapshot;
 mod tail;
 #[cfg(test)]
 mod testing;
+mod txn_index;
 mod types;
 mod writer;
 
 pub use batch::{BadBatch, BatchInfo, HEADER_BYTES, LogBatch};
 pub use checkpoint::{LogName, MetaProperties};
+pub use compaction::{CleanedLog, Cleaner, CleanerConfig, CompactionConfig};
 pub use config::LogConfig;
 pub use deletion::{CleaningTurn, DeletedSegments};
 pub use dir::{LogDir, OpenedLogDir};

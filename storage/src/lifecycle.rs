@@ -20,6 +20,7 @@ impl Log {
     /// Ends the log in order: everything durable, the newest segment at its exact length with its indexes, the
     /// producers and epochs written down. The caller has stopped appending. Afterwards every call is refused.
     pub async fn close(&self) -> Result<(), LogError> {
+        self.end_cleaning().await;
         let closed = self.close_files().await;
         if let Err(error) = &closed {
             self.fail(error.clone());
@@ -66,6 +67,24 @@ impl Log {
         state.offsets.end() == end && !state.queue.is_busy()
     }
 
+    /// Begins no deletion and no compaction of segments any more, and ends soon what has begun: the log is about to be
+    /// closed.
+    pub fn stop_cleaning(&self) {
+        self.0.closing.set(true);
+    }
+
+    /// Until nobody deletes or rewrites segments.
+    async fn end_cleaning(&self) {
+        self.stop_cleaning();
+        loop {
+            let changed = self.0.changed.notified();
+            if !self.0.cleaning.get() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Refuses everything from here on and gives memory and files back.
     fn stop(&self) {
         let segments = {
@@ -84,6 +103,7 @@ impl Log {
     /// `file.delete.delay.ms`, so that readers at work can end.
     pub async fn delete(&self) -> Result<(), LogError> {
         self.stop();
+        self.end_cleaning().await;
         loop {
             let changed = self.0.changed.notified();
             if !self.state().queue.is_busy() {

@@ -48,6 +48,10 @@ pub(crate) struct Inner {
     pub flush_timer: Cell<FlushTimer>,
     /// Somebody deletes or rewrites its segments.
     pub cleaning: Cell<bool>,
+    /// Cleaning it went wrong in a way that would repeat itself.
+    pub uncleanable: Cell<bool>,
+    /// It is about to be closed or deleted: no cleaning begins any more, and a running one ends.
+    pub closing: Cell<bool>,
 }
 
 /// Never borrowed across an await.
@@ -122,6 +126,8 @@ impl Log {
             flush_requested: Cell::new(false),
             flush_timer: Cell::default(),
             cleaning: Cell::new(false),
+            uncleanable: Cell::new(false),
+            closing: Cell::new(false),
         }))
     }
 
@@ -324,6 +330,16 @@ impl State {
     pub fn segment_after(&self, base: Offset) -> Option<Rc<Segment>> {
         let after = self.segments.partition_point(|segment| segment.base <= base);
         self.segments.get(after).cloned()
+    }
+
+    /// Puts `new` in the place of neighbouring segments. Returns where they end.
+    pub fn replace(&mut self, old: &[Rc<Segment>], new: Rc<Segment>) -> Offset {
+        let from = self.segments.partition_point(|segment| segment.base < old[0].base);
+        let range = from..from + old.len();
+        let same = self.segments[range.clone()].iter().zip(old).all(|(a, b)| Rc::ptr_eq(a, b));
+        assert!(same, "whoever has the turn to clean a log is the only one to change its segments");
+        self.segments.splice(range, [new]);
+        self.segments.get(from + 1).expect("the newest segment is never replaced").base
     }
 
     /// True if the writer has to be started.

@@ -20,6 +20,12 @@ pub(crate) enum Mutation {
     IgnoreFailedFlush,
     /// Recovery believes a batch whose checksum does not match.
     SkipChecksum,
+    /// A tombstone goes with the first cleaning that meets it.
+    DropLiveTombstone,
+    /// The last batch of a producer goes with its last record.
+    ForgetLastSequence,
+    /// A crash in the middle of an exchange leaves the replaced segments beside the new one.
+    KeepReplaced,
     /// Old segments' files go before the log's start has passed them.
     DeleteBeforeStart,
     /// Readers are told of a new start that a crash would forget.

@@ -118,10 +118,19 @@ impl Log {
             if let Some(chunk) = self.read_segment(&current, request).await? {
                 return Ok(chunk);
             }
-            // Compaction may have emptied the end of a segment: go on in the next.
-            segment = self.state().segment_after(current.base).filter(|next| next.base < request.upto);
+            segment = self.next_to_read(&current, request);
         }
         Ok(ReadChunk::default())
+    }
+
+    /// Compaction may have emptied the end of a segment: the reader goes on in the next. Or it has replaced the
+    /// segment meanwhile: then the one in its place may hold more.
+    fn next_to_read(&self, current: &Segment, request: ReadRequest) -> Option<Rc<Segment>> {
+        let state = self.state();
+        if current.is_replaced() {
+            return state.segment_at(request.offset);
+        }
+        state.segment_after(current.base).filter(|next| next.base < request.upto)
     }
 
     /// `None` if nothing at or after the offset is in this segment.

@@ -11,6 +11,7 @@ use kring_runtime::{fs, wall_ms};
 
 use crate::TopicId;
 use crate::checkpoint::{self, LogName};
+use crate::compaction::{complete_swaps, is_of_swap};
 use crate::config::LogConfig;
 use crate::dir::{LogDir, LogPoints, bad_file, read_text};
 use crate::epochs::LeaderEpochs;
@@ -26,8 +27,8 @@ use crate::types::{LogOffsets, Offset};
 
 pub(crate) const EPOCHS: &str = "leader-epoch-checkpoint";
 const METADATA: &str = "partition.metadata";
-/// Left by a deletion or a compaction that did not come to its end; what they replace is still there.
-const LEFTOVERS: [&str; 3] = [".deleted", ".cleaned", ".tmp"];
+/// Left by a deletion, or by a small file's replacement, that did not come to its end.
+const LEFTOVERS: [&str; 2] = [".deleted", ".tmp"];
 
 /// What opening a log did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,17 +125,16 @@ struct Files {
 
 impl Files {
     async fn read(path: &Path) -> Result<Files, LogError> {
-        let entries = fs::read_dir(path).await.map_err(|e| LogError::io(path, "listing", &e))?;
+        let mut entries = list(path).await?;
+        if entries.iter().any(|entry| is_of_swap(&entry.name)) {
+            complete_swaps(path, &entries).await?;
+            entries = list(path).await?;
+        }
         let mut files = Files { logs: Vec::new(), snapshots: Vec::new(), has_epochs: false };
         for entry in entries {
             if LEFTOVERS.iter().any(|suffix| entry.name.ends_with(suffix)) {
                 let path = path.join(&entry.name);
                 fs::remove_file(&path).await.map_err(|e| LogError::io(&path, "removing", &e))?;
-            } else if entry.name.ends_with(".swap") {
-                return Err(LogError::foreign(
-                    path,
-                    format!("{} is of an unfinished compaction", entry.name),
-                ));
             } else if let Some(base) = parse_file_name(&entry.name, "log") {
                 files.logs.push((base, entry.len));
             } else if let Some(at) = parse_file_name(&entry.name, "snapshot") {
@@ -147,6 +147,10 @@ impl Files {
         files.snapshots.sort_unstable();
         Ok(files)
     }
+}
+
+async fn list(path: &Path) -> Result<Vec<fs::DirEntry>, LogError> {
+    fs::read_dir(path).await.map_err(|e| LogError::io(path, "listing", &e))
 }
 
 struct Recovery {

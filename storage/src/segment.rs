@@ -57,6 +57,10 @@ pub(crate) struct Segment {
     has_file: Cell<bool>,
     /// Taken out of its log: its files have other names now, or are gone.
     deleted: Cell<bool>,
+    /// It is being replaced, or was: what is open stays open until nobody has the segment any more, because its path
+    /// leads to another file now.
+    held: Cell<bool>,
+    replaced: Cell<bool>,
     /// The last, partial block of `written`: what a reader of it gets, and what the next write begins with.
     tail: RefCell<Bytes>,
     indexes: RefCell<Indexes>,
@@ -151,6 +155,8 @@ impl Segment {
             sealing: Cell::new(false),
             has_file: Cell::new(false),
             deleted: Cell::new(false),
+            held: Cell::new(false),
+            replaced: Cell::new(false),
             tail: RefCell::default(),
             indexes: RefCell::new(indexes),
             last_time: Cell::new(None),
@@ -190,6 +196,49 @@ impl Segment {
 
     pub fn mark_deleted(&self) {
         self.deleted.set(true);
+    }
+
+    /// Another segment has taken its place. Whoever still reads it reads what it was.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced.get()
+    }
+
+    /// Opens what a reader needs and keeps it, whatever the budget says, so that the files can get other names.
+    pub async fn hold(self: &Rc<Self>, shard: &ShardStorage) -> Result<(), LogError> {
+        self.held.set(true);
+        self.reader(shard).await?;
+        self.indexes(shard).await?;
+        Ok(())
+    }
+
+    /// Another segment has taken its place. What it holds is off the budget, and goes with its last reader.
+    pub fn retire(&self, budget: &ResidencyBudget) {
+        assert!(
+            self.held.get() && !self.replaced.replace(true),
+            "a segment is held, and then replaced, once"
+        );
+        let files = [self.writer.borrow().is_some(), self.reader.borrow().is_some()];
+        budget.release(files.into_iter().map(usize::from).sum(), self.loaded_bytes());
+    }
+
+    fn loaded_bytes(&self) -> usize {
+        match &*self.indexes.borrow() {
+            Indexes::Loaded(loaded) => loaded.heap_bytes(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes of the offset index and of the time index on disk; none where a file is missing.
+    pub async fn index_file_bytes(&self) -> Result<(u64, u64), LogError> {
+        Ok((self.file_bytes("index").await?, self.file_bytes("timeindex").await?))
+    }
+
+    async fn file_bytes(&self, suffix: &str) -> Result<u64, LogError> {
+        let path = self.path(suffix);
+        match fs::len(&path).await {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            bytes => bytes.map_err(|e| LogError::io(&path, "looking for", &e)),
+        }
     }
 
     /// Whether a batch has to go into a new segment instead. Kafka's rules, in Kafka's order.
@@ -474,11 +523,15 @@ impl Segment {
             return Ok(file.clone());
         }
         let path = self.path("log");
-        let file = ReadHandle::open(&path).await.map_err(|e| LogError::io(&path, "opening", &e))?;
-        let first = !self.is_resident();
-        if self.reader.replace(Some(file.clone())).is_none() {
-            shard.budget().charge(self, 1, 0, first);
+        let opened = ReadHandle::open(&path).await;
+        if let Some(file) = &*self.reader.borrow() {
+            // Somebody else was faster; and if the segment is being replaced, the path may lead elsewhere already.
+            return Ok(file.clone());
         }
+        let file = opened.map_err(|e| LogError::io(&path, "opening", &e))?;
+        let first = !self.is_resident();
+        self.reader.replace(Some(file.clone()));
+        shard.budget().charge(self, 1, 0, first);
         Ok(file)
     }
 
@@ -497,7 +550,7 @@ impl Segment {
     pub fn evict(&self, budget: &ResidencyBudget) -> bool {
         let writing = self.size.get() != self.written.get();
         let busy = self.writer.borrow().as_ref().is_some_and(|file| Rc::strong_count(file) > 1);
-        if self.used.replace(false) || self.sealing.get() || writing || busy {
+        if self.used.replace(false) || self.sealing.get() || self.held.get() || writing || busy {
             return false;
         }
         self.release_all(budget);
@@ -506,6 +559,9 @@ impl Segment {
 
     /// Closes files and drops loaded indexes. Readers that hold a handle keep it.
     pub fn release_all(&self, budget: &ResidencyBudget) {
+        if self.replaced.get() {
+            return;
+        }
         self.close_writer(budget);
         if self.reader.take().is_some() {
             budget.release(1, 0);

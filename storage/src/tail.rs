@@ -99,6 +99,14 @@ impl TailCache {
         self.used_bytes.set(self.used_bytes.get() - bytes);
     }
 
+    /// Drops what lies in the log's segments that begin below `end`: their bytes have other places now.
+    pub fn forget_segments(&self, tail: &LogTail, end: Offset) {
+        let mut batches = tail.batches.borrow_mut();
+        while let Some(gone) = batches.pop_front_if(|batch| batch.place.segment < end) {
+            self.used_bytes.set(self.used_bytes.get() - gone.cost());
+        }
+    }
+
     pub fn used_bytes(&self) -> usize {
         self.used_bytes.get()
     }
@@ -249,6 +257,23 @@ mod tests {
         }
         assert_eq!(cache.used_bytes(), 0);
         assert!(cache.arrivals.borrow().len() <= SWEEP_AT_LEAST);
+    }
+
+    #[test]
+    fn batches_of_replaced_segments_are_forgotten_and_the_others_stay() {
+        let (cache, tail) = (TailCache::new(1 << 20), Rc::new(LogTail::default()));
+        for (offset, segment) in [(0, 0), (1, 0), (2, 2)] {
+            let batch = batch_of(offset, 1, 100);
+            let info = BatchInfo::parse(&batch.header).unwrap();
+            let place = Place { segment: Offset(segment), position: 0 };
+            cache.insert(&tail, &info, place, HeldBatch::new(batch, &Arena::default()));
+        }
+        let used = cache.used_bytes();
+        cache.forget_segments(&tail, Offset(2));
+        assert_eq!(cache.used_bytes(), used / 3);
+        assert!(tail.read(Offset(1), Offset::MAX, 1000, true).is_none());
+        assert!(tail.read(Offset(2), Offset::MAX, 1000, true).is_some());
+        cache.forget(&tail);
     }
 
     #[test]

@@ -175,7 +175,7 @@ fn deleted_records_stay_deleted_after_a_crash() {
             assert_eq!(log.delete_records_before(Offset(3)).await, Ok(Offset(7)));
             assert!(log.delete_records_before(Offset(11)).await.is_err());
         }
-        let log = open(&shard(), &open_dir(temp.path()).await, LogConfig::default()).await;
+        let log = open(&shard(), &reopen_dir(temp.path()).await, LogConfig::default()).await;
         assert_eq!(log.offsets().start(), Offset(7));
     });
 }

@@ -100,6 +100,8 @@ pub struct LogConfig {
 pub struct CleanerConfig {
     pub is_enabled: bool,
     pub key_map_bytes: u64,
+    pub key_map_load_factor: f64,
+    pub io_buffer_bytes: u32,
     pub io_bytes_per_second: f64,
     pub backoff_ms: i64,
 }
@@ -413,6 +415,8 @@ fn read_logs(typed: &Typed<'_>) -> LogConfig {
         cleaner: CleanerConfig {
             is_enabled: typed.bool("log.cleaner.enable"),
             key_map_bytes: typed.limit("log.cleaner.dedupe.buffer.size").unwrap_or(0) as u64,
+            key_map_load_factor: typed.f64("log.cleaner.io.buffer.load.factor"),
+            io_buffer_bytes: typed.u32("log.cleaner.io.buffer.size"),
             io_bytes_per_second: typed.f64("log.cleaner.io.max.bytes.per.second"),
             backoff_ms: typed.i64("log.cleaner.backoff.ms"),
         },

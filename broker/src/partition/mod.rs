@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kring_storage::{Log, LogConfig, LogError};
+use kring_storage::{CompactionConfig, Log, LogConfig, LogError};
 use kring_wire::{ErrorCode, Str};
 
 pub use append::Appended;
@@ -126,6 +126,13 @@ pub fn log_config(config: &TopicConfig, producer_id_expiration_ms: i64) -> LogCo
         deletes: config.is_deleted,
         retention_ms: config.retention_ms,
         retention_bytes: config.retention_bytes.map(i64::unsigned_abs),
+        compaction: CompactionConfig {
+            compacts: config.is_compacted,
+            min_cleanable_dirty_ratio: config.min_cleanable_dirty_ratio,
+            min_compaction_lag_ms: config.min_compaction_lag_ms,
+            max_compaction_lag_ms: config.max_compaction_lag_ms,
+            delete_retention_ms: config.delete_retention_ms,
+        },
         file_delete_delay: ms(config.file_delete_delay_ms),
         producer_id_expiration_ms,
     }

@@ -1,5 +1,5 @@
-//! Housekeeping of this core's logs, in rounds at the intervals of the configuration: old segments are deleted.
-//! What goes is the log's decision. A log is cleaned by one round at a time: whoever changes its segments holds its
+//! Housekeeping of this core's logs, in rounds at the intervals of the configuration: old segments are deleted,
+//! compacted logs are cleaned. What goes is the log's decision. A log is cleaned by one round at a time: whoever changes its segments holds its
 //! cleaning turn.
 
 use std::rc::Rc;
@@ -9,8 +9,8 @@ use futures_util::StreamExt;
 use futures_util::future::{Either, join, select};
 use futures_util::stream::iter;
 use kring_runtime::local::Notify;
-use kring_runtime::{sleep, yield_if_needed};
-use kring_storage::LogError;
+use kring_runtime::{shard_count, sleep, yield_if_needed};
+use kring_storage::{Cleaner, CleanerConfig, Log, LogError};
 
 use super::Shard;
 use crate::partition::Partition;
@@ -33,6 +33,7 @@ impl Shard {
 
     /// Lets `clean_logs` end soon.
     pub fn stop_cleaning(&self) {
+        self.compacted_logs().iter().for_each(Log::stop_cleaning);
         self.cleaner_stop.asked.set(true);
         self.cleaner_stop.told.notify_all();
     }
@@ -54,10 +55,32 @@ impl Shard {
 
     /// Logs that are compacted: Kafka's cleaner threads delete from them, too.
     async fn compaction_rounds(&self) {
+        let mut cleaner = Cleaner::new(self.cleaner_config());
         while self.config().logs.cleaner.is_enabled && !self.stops_cleaning() {
+            cleaner.set_config(self.cleaner_config());
+            let cleaned = cleaner.clean_filthiest(&self.compacted_logs()).await;
             self.delete_old_segments(|partition| partition.config().is_compacted).await;
-            self.pause(self.config().logs.cleaner.backoff_ms).await;
+            if cleaned.is_none() {
+                self.pause(self.config().logs.cleaner.backoff_ms).await;
+            }
         }
+    }
+
+    /// This core's part of what all cleaners may use together.
+    fn cleaner_config(&self) -> CleanerConfig {
+        let (config, shards) = (self.config(), shard_count());
+        let cleaner = &config.logs.cleaner;
+        CleanerConfig {
+            key_map_bytes: cleaner.key_map_bytes / shards as u64,
+            key_map_load_factor: cleaner.key_map_load_factor,
+            io_buffer_bytes: cleaner.io_buffer_bytes / shards as u32,
+            io_bytes_per_second: cleaner.io_bytes_per_second / shards as f64,
+        }
+    }
+
+    fn compacted_logs(&self) -> Vec<Log> {
+        let partitions = self.all_partitions().into_iter();
+        partitions.filter(|p| p.config().is_compacted).map(|p| p.log().clone()).collect()
     }
 
     async fn delete_old_segments(&self, is_meant: impl Fn(&Partition) -> bool) {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use kring_runtime::{RuntimeConfig, ShardPlacement};
 use kring_storage::{
-    Log, LogBatch, LogConfig, LogDir, LogName, Offset, ReadRequest, ShardConfig, ShardStorage,
+    Log, LogBatch, LogConfig, LogDir, LogError, LogName, Offset, ReadRequest, ShardConfig, ShardStorage,
 };
 use kring_wire::record::BatchHeader;
 
@@ -141,6 +141,16 @@ pub fn shard_without_cache() -> ShardStorage {
 
 pub async fn open_dir(path: &Path) -> LogDir {
     LogDir::open(path).await.unwrap().dir
+}
+
+/// Opens a directory whose logs have been dropped without a close: a write under way holds it until it has ended.
+pub async fn reopen_dir(path: &Path) -> LogDir {
+    loop {
+        match LogDir::open(path).await {
+            Err(LogError::Locked { .. }) => kring_runtime::yield_now().await,
+            opened => return opened.unwrap().dir,
+        }
+    }
 }
 
 pub async fn open(shard: &ShardStorage, dir: &LogDir, config: LogConfig) -> Log {

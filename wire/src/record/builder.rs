@@ -190,10 +190,15 @@ impl BatchBuilder {
     }
 }
 
-/// Writes `record` again under another offset delta.
-pub(crate) fn encode_again(out: &mut BytesMut, record: &RecordRef<'_>, offset_delta: i32) {
+/// Writes `record` again under other deltas.
+pub(crate) fn encode_again(
+    out: &mut BytesMut,
+    record: &RecordRef<'_>,
+    timestamp_delta: i64,
+    offset_delta: i32,
+) {
     let shape = RecordShape {
-        timestamp_delta: record.timestamp_delta,
+        timestamp_delta,
         offset_delta,
         key: record.key,
         value: record.value,

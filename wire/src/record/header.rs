@@ -196,6 +196,13 @@ impl BatchHeader {
         self.attributes &= USED_BITS & !DELETE_HORIZON_BIT;
     }
 
+    /// What the cleaner carries over: who set the timestamps, transactional, control; and says anew: codec, horizon.
+    pub(crate) fn keep_cleaned_attributes(&mut self, codec: Codec, has_delete_horizon: bool) {
+        self.attributes &= LOG_APPEND_TIME_BIT | TRANSACTIONAL_BIT | CONTROL_BIT;
+        self.set_codec(codec);
+        self.set_bit(DELETE_HORIZON_BIT, has_delete_horizon);
+    }
+
     pub(crate) fn set_timestamp_type(&mut self, timestamp_type: TimestampType) {
         self.attributes &= !LOG_APPEND_TIME_BIT;
         if timestamp_type == TimestampType::LogAppendTime {

@@ -13,6 +13,7 @@
 //! | `stream` | the same walk over compressed records, through a bounded buffer |
 //! | `validate`, `rewrite` | what a broker does to a produced batch before it is appended |
 //! | `iter`, `builder`, `control` | reading and making records |
+//! | `retain` | what the log cleaner leaves of a batch |
 //! | `compress` | gzip, snappy, lz4, zstd |
 
 mod batch;
@@ -23,6 +24,7 @@ mod crc;
 mod error;
 mod header;
 mod iter;
+mod retain;
 mod rewrite;
 mod split;
 mod stream;
@@ -37,6 +39,7 @@ pub use crc::{CrcSet, batch_crc, verify_crcs};
 pub use error::{Malformed, RecordError, RecordFault, RecordFaults, RecordIssue, code};
 pub use header::{BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES, MAGIC_V2, TimestampType, place_header};
 pub use iter::{Header, Headers, Record, RecordRef, RecordsIter};
+pub use retain::{DeleteHorizon, Retained, empty_batch, retain_records};
 pub use split::{Batch, SplitBatches, split_batches};
 pub use validate::{DEFAULT_MAX_DECOMPRESSED_BYTES, Rules, Validator, validate};
 

@@ -35,7 +35,7 @@ pub(crate) fn renumber(
     let mut records = RecordsIter::new(header, body.clone(), max_decompressed_bytes)?;
     for offset_delta in 0..header.record_count {
         let record = records.next_ref().ok_or(Malformed::Truncated)??;
-        encode_again(&mut plain, &record, offset_delta);
+        encode_again(&mut plain, &record, record.timestamp_delta, offset_delta);
     }
     seal(header, &plain.freeze(), target)
 }

@@ -1,0 +1,194 @@
+//! The cleaner of a shard: it cleans the log that needs it most, one at a time, and says what a failure means for that
+//! log. As Kafka's `LogCleaner` and `LogCleanerManager.grabFilthiestCompactedLog`. Task queue `Background`.
+
+use std::io::ErrorKind;
+use std::rc::Rc;
+
+use kring_runtime::{fill_random, now, wall_ms, yield_if_needed};
+
+use super::config::CleanerConfig;
+use super::key_map::KeyMap;
+use super::plan::{Cleanable, DirtyTimes, LogFacts, SegmentFacts};
+use super::round::{Round, Stop, Work};
+use super::throttle::Throttle;
+use crate::checkpoint::LogName;
+use crate::error::LogError;
+use crate::log::Log;
+use crate::segment::Segment;
+use crate::types::Offset;
+
+/// Cleans the logs of one shard.
+pub struct Cleaner {
+    config: CleanerConfig,
+    throttle: Throttle,
+}
+
+/// What a cleaning has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CleanedLog {
+    pub name: LogName,
+    /// The dirty part that was taken in; `end` is where it begins now.
+    pub first_dirty_offset: Offset,
+    pub end_offset: Offset,
+    /// Of the segments that were replaced, before and after.
+    pub bytes_before: u64,
+    pub bytes_after: u64,
+}
+
+impl Cleaner {
+    pub fn new(config: CleanerConfig) -> Cleaner {
+        Cleaner { throttle: Throttle::new(config.io_bytes_per_second, now()), config }
+    }
+
+    /// Takes effect with the next cleaning.
+    pub fn set_config(&mut self, config: CleanerConfig) {
+        self.throttle.set_rate(config.io_bytes_per_second);
+        self.config = config;
+    }
+
+    /// Cleans the log with the largest dirty part, if one of them is due. `None` if nothing was done: then it is time
+    /// to wait for `log.cleaner.backoff.ms`. Failures are told to the operator and remembered with the log.
+    pub async fn clean_filthiest(&mut self, logs: &[Log]) -> Option<CleanedLog> {
+        let log = filthiest(logs, wall_ms()).await?;
+        let _turn = log.begin_cleaning()?;
+        let now_ms = wall_ms();
+        // It may have changed while others were looked at.
+        let plan = log.cleanable(now_ms).await.ok().filter(|plan| plan.is_due(&log.config().compaction))?;
+        let (ended, work) = self.clean(&log, &plan, now_ms).await;
+        match ended {
+            Ok(end_offset) => Some(conclude(&log, &plan, end_offset, work).await),
+            Err(stop) => {
+                log.cleaning_failed(stop);
+                None
+            }
+        }
+    }
+
+    async fn clean(&mut self, log: &Log, plan: &Cleanable, now_ms: i64) -> (Result<Offset, Stop>, Work) {
+        let mut secret = [0; 16];
+        fill_random(&mut secret);
+        let (keys, throttle) = (KeyMap::new(&self.config, secret), &mut self.throttle);
+        let piece_bytes = self.config.io_buffer_bytes / 2;
+        let mut round = Round { log, keys, throttle, piece_bytes, now_ms, work: Work::default() };
+        let ended = round.run(plan).await;
+        tracing::debug!(log = %log.name(), keys = round.keys.len(), "keys taken in");
+        (ended, round.work)
+    }
+}
+
+/// The log that is due and has the largest part of its bytes dirty.
+async fn filthiest(logs: &[Log], now_ms: i64) -> Option<Log> {
+    let mut best: Option<(f64, Log)> = None;
+    for log in logs.iter().filter(|log| log.config().compaction.compacts && log.may_clean()) {
+        yield_if_needed().await;
+        let plan = match log.cleanable(now_ms).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                log.cleaning_failed(Stop::Unreadable(error));
+                continue;
+            }
+        };
+        let is_dirtier = best.as_ref().is_none_or(|(ratio, _)| plan.ratio() > *ratio);
+        if is_dirtier && plan.is_due(&log.config().compaction) {
+            best = Some((plan.ratio(), log.clone()));
+        }
+    }
+    best.map(|(_, log)| log)
+}
+
+/// Remembers how far the log is clean, on disk as well.
+async fn conclude(log: &Log, plan: &Cleanable, end_offset: Offset, work: Work) -> CleanedLog {
+    log.0.points.set_cleaner(end_offset);
+    log.0.dir.cleaner_points_changed();
+    if let Err(error) = log.0.dir.write_checkpoints().await {
+        tracing::warn!(log = %log.name(), %error, "checkpoint not written; the next start cleans more");
+    }
+    let Work { bytes_read, bytes_before, bytes_after } = work;
+    tracing::info!(log = %log.name(), from = %plan.first_dirty, to = %end_offset, bytes_read, bytes_before,
+        bytes_after, "cleaned");
+    let (name, first_dirty_offset) = (log.name().clone(), plan.first_dirty);
+    CleanedLog { name, first_dirty_offset, end_offset, bytes_before, bytes_after }
+}
+
+impl Log {
+    /// Whether a cleaning may begin, or go on.
+    pub(crate) fn may_clean(&self) -> bool {
+        !self.0.uncleanable.get() && !self.0.closing.get() && self.check_usable().is_ok()
+    }
+
+    /// What a cleaning would do now.
+    pub(crate) async fn cleanable(&self, now_ms: i64) -> Result<Cleanable, LogError> {
+        let config = self.config().compaction;
+        let facts = self.cleaning_facts();
+        let dirty: Vec<Rc<Segment>> = self.state().segments[facts.dirty()].to_vec();
+        let mut times = DirtyTimes::default();
+        if config.min_compaction_lag_ms > 0 {
+            times.first_too_young =
+                self.first_too_young(&dirty, now_ms - config.min_compaction_lag_ms).await?;
+        }
+        if config.max_compaction_lag_ms < i64::MAX {
+            times.earliest = self.earliest(&dirty).await?;
+        }
+        Ok(facts.cleanable(&config, &times, now_ms))
+    }
+
+    fn cleaning_facts(&self) -> LogFacts {
+        let last_stable_offset = self.last_stable_offset();
+        let state = self.state();
+        let of = |segment: &Rc<Segment>| SegmentFacts {
+            base: segment.base,
+            bytes: u64::from(segment.size()),
+            is_sealed: segment.is_sealed(),
+        };
+        LogFacts {
+            segments: state.segments.iter().map(of).collect(),
+            start: state.offsets.start(),
+            end: state.offsets.end(),
+            last_stable_offset,
+            checkpoint: self.0.points.cleaner(),
+        }
+    }
+
+    async fn first_too_young(
+        &self,
+        dirty: &[Rc<Segment>],
+        latest_old_ms: i64,
+    ) -> Result<Option<Offset>, LogError> {
+        for segment in dirty {
+            if segment.largest_timestamp(&self.0.shard).await? > latest_old_ms {
+                return Ok(Some(segment.base));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn earliest(&self, dirty: &[Rc<Segment>]) -> Result<Option<i64>, LogError> {
+        let mut earliest = None;
+        for segment in dirty {
+            let first = self.source(segment).await?.first_batch(0, |_| true).await?;
+            // As in Kafka, a batch without a time says nothing.
+            let Some(timestamp) = first.map(|(_, info)| info.max_timestamp).filter(|&ms| ms > 0) else {
+                continue;
+            };
+            earliest = Some(earliest.map_or(timestamp, |known: i64| known.min(timestamp)));
+        }
+        Ok(earliest)
+    }
+
+    /// What a failure means: a log that cannot be read is left alone until the next start, as Kafka does; on a full
+    /// disk it is tried again; when writing fails otherwise the directory is not trusted any more.
+    fn cleaning_failed(&self, stop: Stop) {
+        match stop {
+            Stop::Aborted => {}
+            _ if !self.may_clean() => {}
+            Stop::Unreadable(error) | Stop::Unwritable(error @ LogError::Corrupt { .. }) => {
+                tracing::error!(log = %self.name(), %error, "not compacted any more until the next start");
+                self.0.uncleanable.set(true);
+            }
+            Stop::Unwritable(LogError::Io { kind: ErrorKind::StorageFull, path, .. }) => {
+                tracing::warn!(log = %self.name(), path = %path.display(), "no room to compact; trying again later");
+            }
+            Stop::Unwritable(error) | Stop::Torn(error) => self.fail(error),
+        }
+    }
+}
