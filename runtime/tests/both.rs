@@ -261,8 +261,9 @@ fn connecting_where_nobody_listens_is_refused() {
 #[test]
 fn every_shard_listens_on_the_same_port_and_every_connection_is_accepted_once() {
     let (port, ports) = channel::bounded::<SocketAddr>(4);
+    let ended = [channel::bounded::<()>(1), channel::bounded::<()>(1)];
     on_both(2, move |shard, _| {
-        let (port, ports) = (port.clone(), ports.clone());
+        let (port, ports, ended) = (port.clone(), ports.clone(), ended.clone());
         async move {
             let listener = if shard.index() == 0 {
                 let listener = Listener::bind(loopback()).unwrap();
@@ -291,7 +292,8 @@ fn every_shard_listens_on_the_same_port_and_every_connection_is_accepted_once() 
                 assert_eq!(&buf[..], [turn]);
             }
             // The other shard may still be connecting to this one.
-            sleep(Duration::from_millis(200)).await;
+            ended[1 - shard.index()].0.send(()).await.unwrap();
+            ended[shard.index()].1.recv().await.unwrap();
             drop(serving);
         }
     });
