@@ -5,9 +5,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kring_runtime::{
-    Queue, RuntimeConfig, channel, net, now, process, rescues, run, sleep, spawn, yield_now,
-};
+use kring_runtime::{Queue, RuntimeConfig, channel, net, now, process, run, sleep, spawn, yield_now};
 
 type Pair = (channel::Sender<channel::ReplySender<u64>>, channel::Receiver<channel::ReplySender<u64>>);
 
@@ -40,7 +38,6 @@ fn main() {
         }
     })
     .expect("the shards run");
-    println!("rescues by the watchdog: {}", rescues());
 }
 
 fn cpu_seconds() -> f64 {

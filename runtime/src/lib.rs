@@ -29,7 +29,7 @@ use std::future::Future;
 pub use config::{RuntimeConfig, ShardPlacement, WatchdogConfig};
 pub use context::{ShardId, on_shard, shard_count, shard_id};
 pub use error::RuntimeError;
-pub use real::watchdog::{rescues, stalls};
+pub use real::watchdog::stalls;
 pub use rng::{fill_random, random_below, random_u64};
 pub use task::{Queue, Task, spawn, yield_if_needed, yield_now};
 pub use time::{Interval, Monotonic, TimedOut, now, sleep, sleep_until, timeout, timeout_at, wall_ms};

@@ -108,7 +108,6 @@ fn stuck() {
     let watchdog = WatchdogConfig {
         warn_after: Duration::from_millis(100),
         abort_after: Some(Duration::from_millis(500)),
-        ..WatchdogConfig::default()
     };
     let config = RuntimeConfig { watchdog, ..RuntimeConfig::with_shards(1) };
     #[allow(clippy::disallowed_methods)]

@@ -57,6 +57,7 @@ where
     T: Send + 'static,
 {
     preflight::check(config.shard_count())?;
+    glommio::PARK_WHEN_PREEMPTED.store(config.park_when_preempted, Ordering::Relaxed);
     let seats = seats(config)?;
     let watchdog = Watchdog::start(&config.watchdog, seats.iter().map(|seat| seat.hub.clone()).collect());
     let result = run_seats(seats, f);
@@ -181,7 +182,6 @@ where
         return None;
     }
     let previous = seat.hub.own();
-    seat.hub.enter();
     let run = AssertUnwindSafe(|| executor.run(shard_main(&seat, &f)));
     let result = std::panic::catch_unwind(run);
     context::set(None);

@@ -9,7 +9,7 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -55,8 +55,6 @@ pub(crate) struct Hub {
     ready: Mutex<Vec<Arc<TaskWaker>>>,
     rung: AtomicBool,
     bell: Mutex<Option<Waker>>,
-    /// The thread whose executor runs without a bell yet; zero otherwise.
-    starting: AtomicI32,
     /// The shard's own work outside every counted task: its winding down.
     winding_down: AtomicBool,
 }
@@ -74,7 +72,6 @@ impl Hub {
             ready: Mutex::default(),
             rung: AtomicBool::new(false),
             bell: Mutex::default(),
-            starting: AtomicI32::new(0),
             winding_down: AtomicBool::new(false),
         })
     }
@@ -88,16 +85,6 @@ impl Hub {
         OWN_HUB.with(|own| own.set(previous));
     }
 
-    /// From here on until the bell hangs only a signal to this thread can end a hang.
-    pub(crate) fn enter(&self) {
-        self.starting.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Release);
-    }
-
-    /// The thread to signal when it does not get as far as hanging its bell.
-    pub(crate) fn starting_thread(&self) -> Option<i32> {
-        Some(self.starting.load(Ordering::Acquire)).filter(|thread| *thread != 0)
-    }
-
     /// One step of winding down, which no task counts.
     pub(crate) fn winds_down(&self) {
         self.winding_down.store(true, Ordering::Release);
@@ -109,28 +96,21 @@ impl Hub {
     }
 
     fn ring(&self) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            self.ring_again();
+        if self.rung.swap(true, Ordering::AcqRel) {
+            return;
         }
-    }
-
-    /// Rings even when the last ring was not answered. The lock keeps the owner from taking the bell meanwhile.
-    pub(crate) fn ring_again(&self) {
+        // The lock keeps the owner from taking the bell meanwhile.
         if let Some(bell) = lock(&self.bell).as_ref() {
             bell.wake_by_ref();
         }
     }
 
-    /// Whether something here waits to run.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.pulse.runnable.load(Ordering::Acquire) > 0
-            || self.rung.load(Ordering::Acquire)
-            || self.winding_down.load(Ordering::Acquire)
-    }
-
     /// Whether something here waits to run, or runs.
     pub(crate) fn is_busy(&self) -> bool {
-        self.is_waiting() || self.pulse.polling.load(Ordering::Acquire)
+        self.pulse.runnable.load(Ordering::Acquire) > 0
+            || self.pulse.polling.load(Ordering::Acquire)
+            || self.rung.load(Ordering::Acquire)
+            || self.winding_down.load(Ordering::Acquire)
     }
 
     /// Grows with every poll of a task.
@@ -158,7 +138,6 @@ impl Hub {
         let mut bell = lock(&self.bell);
         if bell.is_none() {
             *bell = Some(waker.clone());
-            self.starting.store(0, Ordering::Release);
         }
     }
 
@@ -167,7 +146,6 @@ impl Hub {
         assert!(self.is_own(), "a hub is closed by its own shard");
         let bell = lock(&self.bell).take();
         drop(bell);
-        self.starting.store(0, Ordering::Release);
         self.winding_down.store(false, Ordering::Release);
         self.rung.store(false, Ordering::Release);
         lock(&self.ready).clear();

@@ -25,8 +25,7 @@ pub(crate) struct RealShard {
     next_task: Cell<u64>,
 }
 
-/// Shares decide who runs when all want to; none asks for a latency, which would shorten the preemption interval
-/// and make the known hang of glommio 0.9 more frequent.
+/// Shares decide who runs when all want to; none asks for a latency, which would only shorten the preemption interval.
 fn shares(queue: Queue) -> usize {
     match queue {
         Queue::Net => 1000,
