@@ -271,6 +271,24 @@ fn the_epochs_on_disk_begin_at_the_new_start() {
     });
 }
 
+#[test]
+fn a_checkpoint_is_written_though_whoever_asked_for_it_is_gone() {
+    once(|| async {
+        let (dir, log) = with_records(two_a_segment(), [1; 3]).await;
+        let asking = spawn(Queue::Background, {
+            let dir = dir.clone();
+            async move { dir.write_checkpoints().await }
+        });
+        sleep(Duration::from_micros(100)).await;
+        assert!(!asking.is_finished());
+        drop(asking);
+        log.delete_records_before(Offset(2)).await.unwrap();
+        dir.write_checkpoints().await.unwrap();
+        let text = fs::read("/data/log-start-offset-checkpoint").await.unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), "0\n1\norders 0 2\n");
+    });
+}
+
 /// What the log must hold.
 #[derive(Default)]
 struct Model {

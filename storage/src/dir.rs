@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use kring_runtime::channel::Event;
+use kring_runtime::channel::{Event, oneshot};
 use kring_runtime::fs::{self, LockGuard};
+use kring_runtime::{Queue, spawn};
 
 use crate::checkpoint::{self, BadCheckpoint, LogName, MetaProperties};
 use crate::error::LogError;
@@ -156,8 +157,21 @@ impl LogDir {
         write_file(&self.0.path.join(META), meta.encode().as_bytes()).await
     }
 
-    /// Writes both checkpoint files from what all logs have reported. Call it at intervals.
+    /// Writes both checkpoint files from what all logs have reported. Call it at intervals. What has begun ends, also
+    /// when the caller is dropped: others wait for it.
     pub async fn write_checkpoints(&self) -> Result<(), LogError> {
+        let (dir, (reply, result)) = (self.clone(), oneshot());
+        spawn(Queue::Append, async move {
+            if reply.send(dir.write_in_turn().await).is_err() {
+                tracing::trace!("nobody waits for a checkpoint any more");
+            }
+        })
+        .detach();
+        // Without an answer the shard is at its end.
+        result.recv().await.unwrap_or(Err(LogError::Closed))
+    }
+
+    async fn write_in_turn(&self) -> Result<(), LogError> {
         self.check_online()?;
         let turn = &self.0.checkpoint;
         let mine = turn.asked.fetch_add(1, Ordering::AcqRel) + 1;
