@@ -129,6 +129,8 @@ impl LogDir {
         listing.refuse_foreign(path, meta.is_some())?;
         let points = read_points(path).await?;
         let clean_shutdown = take_clean_marker(path, &listing).await?;
+        // A process that was killed may have made partitions and not their names durable.
+        fs::sync_dir(path).await.map_err(|e| LogError::io(path, "flushing directory", &e))?;
         let shared = Shared {
             path: path.to_path_buf(),
             _lock: lock,

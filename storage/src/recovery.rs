@@ -1,6 +1,7 @@
 //! Opening a log: what its directory holds, whether it was closed in order, and where the trusted part ends.
 //! Cuts only what cannot have been durable; damage below that is an error. Shard that will own the log.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -133,8 +134,7 @@ impl Files {
         let mut files = Files { logs: Vec::new(), snapshots: Vec::new(), has_epochs: false };
         for entry in entries {
             if LEFTOVERS.iter().any(|suffix| entry.name.ends_with(suffix)) {
-                let path = path.join(&entry.name);
-                fs::remove_file(&path).await.map_err(|e| LogError::io(&path, "removing", &e))?;
+                remove_leftover(&path.join(&entry.name)).await?;
             } else if let Some(base) = parse_file_name(&entry.name, "log") {
                 files.logs.push((base, entry.len));
             } else if let Some(at) = parse_file_name(&entry.name, "snapshot") {
@@ -151,6 +151,14 @@ impl Files {
 
 async fn list(path: &Path) -> Result<Vec<fs::DirEntry>, LogError> {
     fs::read_dir(path).await.map_err(|e| LogError::io(path, "listing", &e))
+}
+
+/// Whoever left it may be at it, too: a log that was closed in this process removes its deleted segments later.
+async fn remove_leftover(path: &Path) -> Result<(), LogError> {
+    match fs::remove_file(path).await {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(LogError::io(path, "removing", &error)),
+        _ => Ok(()),
+    }
 }
 
 struct Recovery {
@@ -397,7 +405,9 @@ impl Recovery {
             file.truncate(u64::from(end)).await.map_err(|e| LogError::io(&path, "truncating", &e))?;
         }
         file.fdatasync().await.map_err(|e| LogError::io(&path, "flushing", &e))?;
-        file.close().await.map_err(|e| LogError::io(&path, "closing", &e))
+        file.close().await.map_err(|e| LogError::io(&path, "closing", &e))?;
+        // A process that was killed may have made the file and not its name durable.
+        fs::sync_dir(&*self.path).await.map_err(|e| LogError::io(&self.path, "flushing directory", &e))
     }
 
     async fn scan(
