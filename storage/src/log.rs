@@ -59,7 +59,7 @@ pub(crate) struct State {
     pub config: Rc<LogConfig>,
     pub offsets: LogOffsets,
     /// The high watermark when the configuration was changed last: it never falls, whatever it is counted by now.
-    shown: Offset,
+    pub shown: Offset,
     /// By base offset; the last one grows.
     pub segments: Vec<Rc<Segment>>,
     pub epochs: LeaderEpochs,
