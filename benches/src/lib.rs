@@ -1,6 +1,8 @@
 //! What the benches are fed with: batches, requests, a shard with a log in a directory of its own.
 //! Never measures anything itself.
 
+pub mod raw;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,6 +99,17 @@ impl Drop for TempDir {
         // What stays behind is in a directory for temporary files.
         let _stays_behind = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// The files of a directory whose names end so, in order.
+pub fn files_of(dir: &Path, suffix: &str) -> Vec<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "outside of a shard")]
+    let entries = std::fs::read_dir(dir).expect("it was just made");
+    let paths = entries.map(|entry| entry.expect("it can be listed").path());
+    let mut files: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|found| found == suffix)).collect();
+    files.sort();
+    files
 }
 
 /// Runs on one shard of the real runtime, and waits for it.

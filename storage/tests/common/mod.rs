@@ -23,7 +23,9 @@ impl TempDir {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let unique =
             format!("kring-storage-{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(unique);
+        // Cargo's directory is on a disk; the system's may be in memory, where direct I/O is not possible.
+        let parent = option_env!("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from);
+        let path = parent.join(unique);
         #[expect(clippy::disallowed_methods, reason = "outside of a shard")]
         std::fs::create_dir_all(&path).unwrap();
         TempDir(path)

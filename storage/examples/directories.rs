@@ -1,21 +1,35 @@
-//! Kring's directories for Apache Kafka's tools, and Apache Kafka's directories for Kring. Run by hand or by interop:
-//! `KRING_DUMP_DIR=<dir> cargo test -p kring-storage --test dump for_kafkas_tools -- --ignored`, then `kafka-dump-log`;
-//! `KRING_OPEN_DIR=<dir> cargo test -p kring-storage --test dump by_kafka -- --ignored` on a directory Kafka has left.
+//! Kring's directories for Apache Kafka's tools, and Apache Kafka's directories for Kring:
+//! `cargo run -p kring-storage --example directories -- write <dir>` for `kafka-dump-log`, and
+//! `cargo run -p kring-storage --example directories -- open <dir>` on a directory that Kafka has left.
 
-#![allow(clippy::print_stdout, reason = "a test reports to whoever runs it")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example reports to whoever runs it")]
 
+#[path = "../tests/common/mod.rs"]
 mod common;
 
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::rc::Rc;
 
 use common::*;
 use kring_storage::{Log, LogConfig, LogDir, LogName, Offset};
 use kring_wire::record::BatchHeader;
 
-#[test]
-#[ignore = "writes where KRING_DUMP_DIR says, for tools outside of the tests"]
-fn a_cleanly_closed_directory_for_kafkas_tools() {
-    let Some(path) = std::env::var_os("KRING_DUMP_DIR") else { return };
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["write", path] => write(path.into()),
+        ["open", path] => open_all(path.into()),
+        _ => {
+            eprintln!("usage: directories write|open <dir>");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// A cleanly closed directory.
+fn write(path: PathBuf) {
     on_shard(move || {
         let path = path.clone();
         async move {
@@ -41,10 +55,8 @@ fn a_cleanly_closed_directory_for_kafkas_tools() {
     });
 }
 
-#[test]
-#[ignore = "reads what KRING_OPEN_DIR says"]
-fn a_directory_written_by_kafka_opens_and_every_batch_is_whole() {
-    let Some(path) = std::env::var_os("KRING_OPEN_DIR") else { return };
+/// Opens every partition and reads it whole.
+fn open_all(path: PathBuf) {
     on_shard(move || {
         let path = path.clone();
         async move {

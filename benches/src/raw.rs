@@ -1,0 +1,57 @@
+//! What the machine itself can do: blocking system calls on a thread of their own, no runtime and no log. The other side
+//! of every ratio.
+
+use std::io::Write;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const BLOCK: usize = 4096;
+const O_DIRECT: i32 = 0o40000;
+
+/// Writes so many times so many bytes behind one another by O_DIRECT, each followed by an fdatasync.
+pub fn append_durably(path: &Path, bytes: usize, times: u64) -> Duration {
+    #[expect(clippy::disallowed_types, reason = "no runtime is what this measures")]
+    let file = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .custom_flags(O_DIRECT)
+        .open(path)
+        .expect("the directory for benches takes direct files");
+    let memory = vec![7; bytes.next_multiple_of(BLOCK) + BLOCK];
+    let from = memory.as_ptr().align_offset(BLOCK);
+    let block = &memory[from..from + bytes.next_multiple_of(BLOCK)];
+    let began = instant();
+    for number in 0..times {
+        file.write_all_at(block, number * block.len() as u64).expect("the disk works");
+        file.sync_data().expect("the disk works");
+    }
+    began.elapsed()
+}
+
+/// Sends files whole, window after window, with nothing beside.
+#[expect(clippy::disallowed_types, reason = "no runtime is what this measures")]
+pub fn send_files(paths: &[std::path::PathBuf], mut to: std::net::TcpStream) {
+    for path in paths {
+        let file = std::fs::File::open(path).expect("it was just written");
+        let (mut at, len) = (0, file.metadata().expect("it is open").len());
+        while at < len {
+            let window = usize::try_from((len - at).min(1 << 20)).expect("a mebibyte");
+            let sent = rustix::fs::sendfile(&to, &file, Some(&mut at), window).expect("the peer reads");
+            assert!(sent > 0, "the file is as long as it was");
+        }
+    }
+    to.flush().expect("the peer reads");
+}
+
+/// Takes a file out of the page cache.
+#[expect(clippy::disallowed_types, reason = "no runtime is what this measures")]
+pub fn forget_pages(path: &Path) {
+    let file = std::fs::File::open(path).expect("it was just written");
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("advice is taken");
+}
+
+pub fn instant() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "outside of a shard")]
+    Instant::now()
+}
