@@ -1,4 +1,4 @@
-//! The sparse indexes of one segment, in memory and in Kafka's file formats (`docs/layout.md`).
+//! The sparse indexes of one segment, in memory and in Kafka's file formats (`docs/storage.md`).
 //! Does no I/O: bytes in, bytes out. Lives on the shard that owns the segment.
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Kafka's producer snapshot file (`docs/layout.md`): the producer state of a log at one offset.
+//! Kafka's producer snapshot file (`docs/storage.md`): the producer state of a log at one offset.
 //! Does no I/O: bytes in, bytes out. Any core.
 
 use std::fmt;

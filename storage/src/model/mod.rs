@@ -236,6 +236,11 @@ fn the_model_notices_a_segment_that_ends_unflushed() {
 }
 
 #[test]
+fn the_model_notices_a_start_that_a_crash_forgets() {
+    caught(Mutation::ForgetStart, Disk::Sound);
+}
+
+#[test]
 fn the_model_notices_a_failed_flush_that_is_taken_for_done() {
     caught(Mutation::IgnoreFailedFlush, Disk::Failing);
 }
