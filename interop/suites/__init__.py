@@ -1,7 +1,7 @@
 """Every suite of interop/run, in the order in which they start (the long ones first)."""
 
 from . import (bad_input, crash, groups, java_differential, kafka_tools, kcat, librdkafka,
-               other_clients, python_clients, rust_clients, transcript)
+               other_clients, python_clients, retention, rust_clients, transcript)
 
 ALL = [
     librdkafka.SUITE,
@@ -15,6 +15,7 @@ ALL = [
     other_clients.FRANZ_GO,
     crash.SUITE,
     groups.SUITE,
+    retention.SUITE,
     java_differential.SUITE,
     bad_input.SUITE,
 ]
