@@ -200,7 +200,9 @@ impl Log {
             sleep(delay).await;
             // A reader that came late may have opened one again.
             segments.iter().for_each(|segment| segment.release_all(shard.budget()));
+            let turn = shard.removal_turn().await;
             remove_files(&paths).await;
+            drop(turn);
         })
         .detach();
         Ok(())

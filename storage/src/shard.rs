@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
+use kring_runtime::local::Notify;
 use kring_runtime::{Queue, spawn};
 
 use crate::arena::Arena;
@@ -38,6 +39,7 @@ struct Shared {
     arena: Arena,
     budget: ResidencyBudget,
     flushes: FlushEpochs,
+    removals: Removals,
 }
 
 impl ShardStorage {
@@ -47,6 +49,7 @@ impl ShardStorage {
             arena: Arena::default(),
             budget: ResidencyBudget::new(config),
             flushes: FlushEpochs::default(),
+            removals: Removals::default(),
         }))
     }
 
@@ -72,6 +75,17 @@ impl ShardStorage {
         &self.0.budget
     }
 
+    /// Waits until nobody else of this shard removes files.
+    pub(crate) async fn removal_turn(&self) -> RemovalTurn {
+        loop {
+            let ended = self.0.removals.ended.notified();
+            if !self.0.removals.busy.replace(true) {
+                return RemovalTurn(self.clone());
+            }
+            ended.await;
+        }
+    }
+
     /// Puts a log into the next flush epoch.
     pub(crate) fn request_flush(&self, log: &Log) {
         let flushes = &self.0.flushes;
@@ -79,6 +93,24 @@ impl ShardStorage {
         if !flushes.running.replace(true) {
             spawn(Queue::Append, run_flush_epochs(self.clone())).detach();
         }
+    }
+}
+
+/// Removing a segment of 1 GiB takes its file system up to a second: one at a time, so that what produce needs of the
+/// few threads for such calls stays free.
+#[derive(Default)]
+struct Removals {
+    busy: Cell<bool>,
+    ended: Notify,
+}
+
+/// The right to remove files; given back when dropped.
+pub(crate) struct RemovalTurn(ShardStorage);
+
+impl Drop for RemovalTurn {
+    fn drop(&mut self) {
+        self.0.0.removals.busy.set(false);
+        self.0.0.removals.ended.notify_all();
     }
 }
 
