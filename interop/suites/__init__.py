@@ -1,6 +1,6 @@
 """Every suite of interop/run, in the order in which they start (the long ones first)."""
 
-from . import (bad_input, crash, groups, java_differential, kafka_tools, kcat, librdkafka,
+from . import (bad_input, compaction, crash, groups, java_differential, kafka_tools, kcat, librdkafka,
                other_clients, python_clients, retention, rust_clients, transcript)
 
 ALL = [
@@ -16,6 +16,7 @@ ALL = [
     crash.SUITE,
     groups.SUITE,
     retention.SUITE,
+    compaction.SUITE,
     java_differential.SUITE,
     bad_input.SUITE,
 ]
