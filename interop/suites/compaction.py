@@ -135,7 +135,8 @@ def dump(directory, *decoder):
     said = "".join(dump_log("--deep-iteration", *decoder, "--files", log).text for log in logs)
     assert "isvalid: false" not in said, said
     indexes = [log.with_suffix(suffix) for log in logs for suffix in (".index", ".timeindex")]
-    done = dump_log("--verify-index-only", "--files", ",".join(str(path) for path in indexes if path.exists()))
+    indexes = ",".join(str(path) for path in indexes if path.exists())
+    done = dump_log("--verify-index-only", "--files", indexes)
     assert "Mismatches" not in done.text and "Found timestamp" not in done.text, done
     return said
 

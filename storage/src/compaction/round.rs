@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kring_runtime::{now, sleep, yield_if_needed};
@@ -22,6 +23,9 @@ use crate::log::Log;
 use crate::segment::Segment;
 use crate::txn_index::AbortedTransaction;
 use crate::types::{Offset, ProducerId};
+
+/// How late a cleaning notices that it is not wanted any more.
+const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 
 /// Why a cleaning came to no end. The log is as it was, apart from what had been swapped in.
 #[derive(Debug)]
@@ -218,10 +222,11 @@ impl Round<'_> {
     }
 
     async fn pace(&mut self, bytes: u32) {
-        if bytes > 0
-            && let Some(pause) = self.throttle.spent(u64::from(bytes), now())
-        {
-            sleep(pause).await;
+        let pause = if bytes > 0 { self.throttle.spent(u64::from(bytes), now()) } else { None };
+        let until = now() + pause.unwrap_or_default();
+        // A log that is being closed does not wait for a low rate.
+        while now() < until && self.log.may_clean() {
+            sleep(until.saturating_since(now()).min(LONGEST_SLEEP)).await;
         }
     }
 

@@ -415,6 +415,31 @@ fn a_crash_at_any_moment_of_an_exchange_leaves_the_old_segments_or_the_new_one()
     }
 }
 
+#[test]
+fn a_log_closes_at_once_however_slowly_it_is_cleaned() {
+    let sim = Sim::new(SimConfig::new(1, 1));
+    let closes = || async {
+        let (shard, dir) = (ShardStorage::new(ShardConfig::default()), Path::new("/data"));
+        let dir = LogDir::open(dir).await.unwrap().dir;
+        let config = LogConfig { segment_bytes: 3000, ..config() };
+        let log = Log::open(&shard, &dir, LogName::new("table", 0), Rc::new(config), None).await.unwrap().0;
+        let model = Shared::default();
+        (0..40).for_each(|_| append(&log, &model));
+        log.flush().await.unwrap();
+        let mut cleaner =
+            Cleaner::new(CleanerConfig { io_bytes_per_second: 1.0, ..CleanerConfig::default() });
+        let cleaned = log.clone();
+        let cleaning = spawn(Queue::Background, async move { cleaner.clean_filthiest(&[cleaned]).await });
+        sleep(Duration::from_secs(1)).await;
+        let before = kring_runtime::now();
+        log.close().await.unwrap();
+        assert!(before.elapsed() < Duration::from_millis(200), "{:?}", before.elapsed());
+        assert_eq!(cleaning.await, None);
+        assert!(dir.mark_clean(1).await.unwrap());
+    };
+    sim.run(move |_| closes()).unwrap_or_else(|error| panic!("{error}")).finished();
+}
+
 /// Some seed notices the bug, and passes without it.
 fn caught(mutation: Mutation, scenario: fn(u64)) {
     mutation::switch(Some(mutation));
