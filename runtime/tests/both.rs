@@ -4,7 +4,7 @@ mod common;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -66,6 +66,39 @@ fn a_direct_file_reads_back_what_was_written_also_after_it_was_reopened() {
         file.truncate(5_000).await.unwrap();
         assert_eq!(file.read_at(4_000, 5_000).await.unwrap().len(), 1_000);
         assert!(file.read_at(5_000, 10).await.unwrap().is_empty());
+    });
+}
+
+/// Writes at any byte through the cache, or else directly by whole blocks, as a log does it.
+async fn write_either_way(file: &DirectFile, pos: usize, whole: &[u8], end: usize) -> bool {
+    let middle = pos + (end - pos) / 3;
+    let mut parts = [IoSlice::new(&whole[pos..middle]), IoSlice::new(&[]), IoSlice::new(&whole[middle..end])];
+    if !pos.is_multiple_of(3) && file.write_cached(&mut parts, pos as u64).unwrap() {
+        return true;
+    }
+    let from = pos - pos % BLOCK;
+    file.write_at(AlignedBuf::from_slice(&whole[from..end]), from as u64).await.0.unwrap();
+    false
+}
+
+#[test]
+fn cached_and_direct_writes_of_one_file_meet_at_any_byte() {
+    on_both(1, |_, dir| async move {
+        let path = dir.join("a");
+        let (file, reader) =
+            (DirectFile::create(&path).await.unwrap(), ReadHandle::open(&path).await.unwrap());
+        let whole = pattern(300_000);
+        let (mut pos, mut cached) = (0, 0);
+        while pos < whole.len() {
+            let end = (pos + 1 + pos * 7 % 9_001).min(whole.len());
+            cached += usize::from(write_either_way(&file, pos, &whole, end).await);
+            assert_eq!(reader.read_at(0, end).await.unwrap(), whole[..end], "after {pos}");
+            pos = end;
+        }
+        assert!(cached > 0, "the cache was never the way");
+        file.fdatasync().await.unwrap();
+        assert!(file.size() >= whole.len() as u64);
+        assert_eq!(file.read_at(0, whole.len()).await.unwrap()[..], whole);
     });
 }
 

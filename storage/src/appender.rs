@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::batch::HeldBatch;
-use crate::segment::{BLOCK_BYTES, Segment, block_floor};
+use crate::error::LogError;
+use crate::segment::{Segment, block_floor};
 use crate::types::Offset;
 
 /// What arrives while a write is in flight goes out together, up to about this much.
@@ -66,13 +67,29 @@ impl Write {
         (self.end - self.at) as usize
     }
 
-    /// Hands out the bytes in order, `tail_block` first.
-    pub fn fill(&self, tail_block: &Bytes, mut put: impl FnMut(&[u8])) {
-        put(tail_block);
-        for batch in &self.batches {
-            put(&batch.header);
-            put(&batch.body);
+    /// The bytes of the batches in order.
+    pub fn parts(&self) -> impl DoubleEndedIterator<Item = &Bytes> {
+        self.batches.iter().flat_map(HeldBatch::parts)
+    }
+
+    /// The bytes of the partial block at its end. `tail_block` is the one that it began in.
+    pub fn partial_block(&self, tail_block: &Bytes) -> Bytes {
+        let mut left = (self.end - block_floor(self.end)) as usize;
+        let mut block = BytesMut::zeroed(left);
+        for part in std::iter::once(tail_block).chain(self.parts()).rev() {
+            let taken = left.min(part.len());
+            block[left - taken..left].copy_from_slice(&part[part.len() - taken..]);
+            left -= taken;
+            if left == 0 {
+                break;
+            }
         }
+        assert_eq!(left, 0, "a block begins with its tail block or in a batch");
+        block.freeze()
+    }
+
+    pub fn failed(&self, error: &std::io::Error) -> LogError {
+        LogError::io(&self.segment.path("log"), "writing", error)
     }
 }
 
@@ -173,17 +190,11 @@ impl AppendQueue {
     }
 }
 
-/// The bytes of the partial block at the end of what was written from `at`.
-pub(crate) fn partial_block(written: &[u8], at: u32) -> &[u8] {
-    assert!(at.is_multiple_of(BLOCK_BYTES), "writes begin on a block");
-    let end = at + written.len() as u32;
-    &written[(block_floor(end) - at) as usize..]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::arena::Arena;
+    use crate::segment::BLOCK_BYTES;
     use crate::testing::batch_of;
     use std::path::Path;
 
@@ -240,12 +251,20 @@ mod tests {
         push(&mut queue, &segment, 4100, 5000);
         let write = write(queue.next());
         let tail = Bytes::from_static(b"tail");
-        let mut bytes = Vec::new();
-        write.fill(&tail, |part| bytes.extend_from_slice(part));
+        let bytes: Vec<u8> = std::iter::once(&tail).chain(write.parts()).flatten().copied().collect();
         assert_eq!(bytes.len(), write.bytes());
-        assert_eq!(&bytes[..4], b"tail");
-        let partial = partial_block(&bytes, write.at);
+        let partial = write.partial_block(&tail);
         assert_eq!(partial.len(), (write.end % BLOCK_BYTES) as usize);
-        assert!(bytes.ends_with(partial));
+        assert!(bytes.ends_with(&partial));
+    }
+
+    #[test]
+    fn a_write_within_a_block_leaves_the_tail_block_and_the_batches() {
+        let (mut queue, segment) = (AppendQueue::default(), segment());
+        push(&mut queue, &segment, 4100, 100);
+        let write = write(queue.next());
+        let partial = write.partial_block(&Bytes::from_static(b"tail"));
+        assert_eq!(partial.len(), write.bytes());
+        assert!(partial.starts_with(b"tail"));
     }
 }

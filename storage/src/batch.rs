@@ -152,6 +152,10 @@ impl HeldBatch {
         if marks { end_transaction(info, self.header.clone()) } else { None }
     }
 
+    pub fn parts(&self) -> [&Bytes; 2] {
+        [&self.header, &self.body]
+    }
+
     pub fn push_to(&self, parts: &mut Vec<Bytes>) {
         parts.push(self.header.clone());
         if !self.body.is_empty() {

@@ -74,6 +74,12 @@ impl LogConfig {
         }
     }
 
+    /// Whether records are written through the page cache: at once and without a write of its own for each batch.
+    /// Where every write is flushed anyway, direct writes are.
+    pub(crate) fn writes_through_cache(&self) -> bool {
+        !self.commits_on_flush()
+    }
+
     pub(crate) fn flush_is_due(&self, written: Offset, durable: Offset) -> bool {
         u64::try_from(written - durable).is_ok_and(|records| records > 0 && records >= self.flush_messages)
     }

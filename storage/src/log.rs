@@ -162,7 +162,7 @@ impl Log {
     }
 
     /// Adds a batch at the end, at once: the offset is taken and readers below the high watermark see nothing of
-    /// it yet. Writing starts by itself. The batch's base offset must be the log's end: whoever assigns offsets
+    /// it yet. Writing starts by itself, and may be over when this returns. The batch's base offset must be the log's end: whoever assigns offsets
     /// has read it in the same turn of the shard.
     pub fn append(&self, batch: LogBatch) -> Result<Appended, LogError> {
         let info = BatchInfo::parse(&batch.header).expect("the batch was validated");
@@ -171,7 +171,7 @@ impl Log {
         let start_writer =
             self.state_mut().append(&self.0, &info, HeldBatch::new(batch, self.0.shard.arena()))?;
         if start_writer {
-            self.start_writer();
+            writer::start(self);
         }
         Ok(Appended { base_offset: info.base_offset, last_offset: info.last_offset() })
     }
@@ -269,7 +269,7 @@ impl Log {
 
     /// For whoever was told by the queue that it has to.
     pub(crate) fn start_writer(&self) {
-        spawn(Queue::Append, writer::run(self.clone())).detach();
+        spawn(Queue::Append, writer::run(self.clone(), None)).detach();
     }
 
     pub(crate) fn request_flush(&self) {

@@ -497,6 +497,12 @@ impl Segment {
         Ok(self.keep_writer(shard.budget(), file))
     }
 
+    /// The file to write to, if it is open.
+    pub fn open_writer(&self) -> Option<Rc<DirectFile>> {
+        self.used.set(true);
+        self.writer.borrow().clone()
+    }
+
     /// Makes the segment's file, its name durable before any record in it is acknowledged.
     async fn create(self: &Rc<Self>, shard: &ShardStorage) -> Result<Rc<DirectFile>, LogError> {
         let path = self.path("log");

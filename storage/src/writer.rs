@@ -1,32 +1,57 @@
-//! The task that writes one log: it runs while there is something to write, and one write is in flight at a time.
+//! Writing one log, one write at a time: at once into the page cache where that needs no wait, else by a task that
+//! runs while there is something to write.
 //! Never retries a failed write or flush. Shard that owns the log, task queue `Append`.
 
+use std::io::IoSlice;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kring_runtime::disk::AlignedBuf;
+use kring_runtime::disk::{AlignedBuf, DirectFile};
 use kring_runtime::{Queue, sleep, spawn};
 
-use crate::appender::{Roll, Step, Write, partial_block};
+use crate::appender::{Roll, Step, Write};
 use crate::error::LogError;
 use crate::log::{FlushTimer, Log};
 use crate::mutation::{self, Mutation};
 use crate::segment::{Segment, file_name, write_file};
 
-/// Writes until nothing is queued.
-pub(crate) async fn run(log: Log) {
-    if let Err(error) = drain(&log).await {
-        log.state_mut().queue.abandon();
-        log.fail(error);
+/// Writes what was queued just now. For whoever was told by the queue that there is no writer.
+pub(crate) fn start(log: &Log) {
+    match write_now(log) {
+        Ok(None) => {}
+        Ok(Some(left)) => spawn(Queue::Append, run(log.clone(), Some(left))).detach(),
+        Err(error) => stop(log, error),
+    }
+}
+
+/// Writes until nothing is queued, beginning with what was taken from the queue already.
+pub(crate) async fn run(log: Log, taken: Option<Step>) {
+    if let Err(error) = drain(&log, taken).await {
+        stop(&log, error);
     }
     log.0.changed.notify_all();
 }
 
-async fn drain(log: &Log) -> Result<(), LogError> {
+fn stop(log: &Log, error: LogError) {
+    log.state_mut().queue.abandon();
+    log.fail(error);
+}
+
+/// What is left to a task, if anything is.
+fn write_now(log: &Log) -> Result<Option<Step>, LogError> {
+    let step = log.state_mut().queue.next();
+    let Some(Step::Write(write)) = &step else { return Ok(step) };
+    match write.segment.open_writer() {
+        Some(file) if write_cached(log, &file, write)? => Ok(log.state_mut().queue.next()),
+        _ => Ok(step),
+    }
+}
+
+async fn drain(log: &Log, mut taken: Option<Step>) -> Result<(), LogError> {
     loop {
         log.check_usable()?;
-        let step = log.state_mut().queue.next();
+        let step = taken.take().or_else(|| log.state_mut().queue.next());
         match step {
             None => return Ok(()),
             Some(Step::Write(write)) => write_batches(log, write).await?,
@@ -37,36 +62,66 @@ async fn drain(log: &Log) -> Result<(), LogError> {
 }
 
 async fn write_batches(log: &Log, write: Write) -> Result<(), LogError> {
-    let segment = write.segment.clone();
-    let file = segment.writer(&log.0.shard).await?;
-    let (buffer, tail) = build(&segment, &write);
-    let (result, _buffer) = file.write_at(buffer, u64::from(write.at)).await;
-    result.map_err(|e| LogError::io(&segment.path("log"), "writing", &e))?;
-    segment.wrote(write.end, tail);
+    let file = write.segment.writer(&log.0.shard).await?;
+    if !write_cached(log, &file, &write)? {
+        write_direct(log, &file, &write).await?;
+    }
+    Ok(())
+}
+
+/// False when the page cache is not the way now.
+fn write_cached(log: &Log, file: &DirectFile, write: &Write) -> Result<bool, LogError> {
+    if !log.state().config.writes_through_cache() {
+        return Ok(false);
+    }
+    let tail_block = write.segment.tail_block();
+    let mut parts: Vec<IoSlice<'_>> = write.parts().map(|part| IoSlice::new(part)).collect();
+    let at = u64::from(write.segment.written());
+    let written = file.write_cached(&mut parts, at).map_err(|e| write.failed(&e))?;
+    if written {
+        wrote(log, write, &tail_block);
+    }
+    Ok(written)
+}
+
+async fn write_direct(log: &Log, file: &DirectFile, write: &Write) -> Result<(), LogError> {
+    let tail_block = tail_block_of(&write.segment);
+    let (result, _buffer) = file.write_at(blocks(write, &tail_block), u64::from(write.at)).await;
+    result.map_err(|e| write.failed(&e))?;
+    wrote(log, write, &tail_block);
+    Ok(())
+}
+
+/// As mistakes would have it, where a test switches one on.
+fn tail_block_of(segment: &Segment) -> Bytes {
+    let mut bytes = segment.tail_block();
+    if mutation::on(Mutation::ForgetTailBlock) {
+        bytes = Bytes::from(vec![0; bytes.len()]);
+    }
+    if mutation::on(Mutation::TailBlockOffByOne) && !bytes.is_empty() {
+        bytes = Bytes::from([&bytes[..bytes.len() - 1], &[0]].concat());
+    }
+    bytes
+}
+
+/// The block that the last write ended in, the batches, and zeros to the end of the block.
+fn blocks(write: &Write, tail_block: &Bytes) -> AlignedBuf {
+    let mut buffer = AlignedBuf::with_capacity(write.bytes());
+    buffer.extend_from_slice(tail_block);
+    write.parts().for_each(|part| buffer.extend_from_slice(part));
+    assert_eq!(buffer.len(), write.bytes(), "a write is as long as its batches");
+    buffer
+}
+
+fn wrote(log: &Log, write: &Write, tail_block: &Bytes) {
+    assert_eq!(write.segment.written(), write.at + tail_block.len() as u32, "writes lie back to back");
+    write.segment.wrote(write.end, write.partial_block(tail_block));
     log.state_mut().offsets.written_to(write.end_offset);
     if mutation::on(Mutation::AcknowledgeBeforeFlush) {
         log.state_mut().offsets.durable_to(write.end_offset);
     }
     log.0.changed.notify_all();
     log.flush_if_due();
-    Ok(())
-}
-
-/// The block that the last write ended in, the batches, zeros to the end of the block; and the new partial block.
-fn build(segment: &Segment, write: &Write) -> (AlignedBuf, Bytes) {
-    let mut tail_block = segment.tail_block();
-    assert_eq!(segment.written(), write.at + tail_block.len() as u32, "writes lie back to back");
-    if mutation::on(Mutation::ForgetTailBlock) {
-        tail_block = Bytes::from(vec![0; tail_block.len()]);
-    }
-    let mut buffer = AlignedBuf::with_capacity(write.bytes());
-    write.fill(&tail_block, |part| buffer.extend_from_slice(part));
-    assert_eq!(buffer.len(), write.bytes(), "a write is as long as its batches");
-    if mutation::on(Mutation::TailBlockOffByOne) && !tail_block.is_empty() {
-        buffer.as_mut_slice()[tail_block.len() - 1] = 0;
-    }
-    let tail = Bytes::copy_from_slice(partial_block(&buffer, write.at));
-    (buffer, tail)
 }
 
 /// Ends a segment: flushed, cut to its exact length, with its index files and the producer snapshot of its end.

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::rc::Rc;
+
 use common::*;
 use kring_storage::{LogConfig, LogError, Offset, ReadRequest};
 
@@ -22,6 +24,33 @@ fn what_was_appended_is_read_from_memory_and_from_the_file() {
             assert_eq!(read_all(&log, 0).await, expected);
             log.close().await.unwrap();
         }
+    });
+}
+
+#[test]
+fn a_log_that_changes_between_the_cache_and_direct_writes_keeps_every_batch() {
+    on_shard(|| async {
+        let temp = TempDir::new("both-ways");
+        let cached = LogConfig { flush_messages: u64::MAX, ..LogConfig::default() };
+        let dir = open_dir(temp.path()).await;
+        let log = open(&shard_without_cache(), &dir, LogConfig::default()).await;
+        let (mut expected, mut at_once) = (Vec::new(), 0);
+        for i in 0..300_usize {
+            let config = if i / 10 % 2 == 0 { cached.clone() } else { LogConfig::default() };
+            log.set_config(Rc::new(config));
+            expected.extend(append(&log, 1 + i as i32 % 5, 97 * (i % 43)));
+            at_once += usize::from(log.offsets().written() == log.offsets().end());
+            log.wait_committed(log.offsets().end()).await.unwrap();
+            assert_eq!(read_all(&log, 0).await.len(), expected.len(), "after batch {i}");
+        }
+        assert!(at_once > 0, "no batch was written when its append returned");
+        assert_eq!(read_all(&log, 0).await, expected);
+        log.close().await.unwrap();
+        drop(log);
+        dir.mark_clean(1).await.unwrap();
+        drop(dir);
+        let again = open(&shard_without_cache(), &open_dir(temp.path()).await, cached).await;
+        assert_eq!(read_all(&again, 0).await, expected);
     });
 }
 

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -347,8 +347,19 @@ async fn write_once(disk: Disk, file: Arc<SimFile>, pos: u64, bytes: Bytes) -> i
     let len = bytes.len();
     let id = lock(&file.state).begin_write(pos, bytes);
     disk.delay(&file.path(), 10_000, 300_000).await;
+    end_write(&disk, &file, id, pos, len)
+}
+
+/// The same without a moment between.
+fn write_now(disk: &Disk, file: &SimFile, pos: u64, bytes: Bytes) -> io::Result<usize> {
+    let len = bytes.len();
+    let id = lock(&file.state).begin_write(pos, bytes);
+    end_write(disk, file, id, pos, len)
+}
+
+fn end_write(disk: &Disk, file: &SimFile, id: u64, pos: u64, len: usize) -> io::Result<usize> {
     let taken = disk.check(DiskOp::Write, &file.path()).map_err(|error| (below(len as u64 + 1), error));
-    let taken = taken.and_then(|()| disk.takes(&file, pos, len).map_err(|error| (0, error)));
+    let taken = taken.and_then(|()| disk.takes(file, pos, len).map_err(|error| (0, error)));
     let there = taken.as_ref().map_or_else(|(some, _)| *some, |all| *all);
     let mut state = lock(&file.state);
     state.complete_write(id, there);
@@ -417,6 +428,19 @@ impl SimDirect {
         let file = disk.open(path, if create { Create::New } else { Create::No })?;
         let len = file.len();
         Ok((Self { disk, file }, len))
+    }
+
+    /// The cache rests by chance, so that callers are seen on both ways. A write that fails leaves a part by chance.
+    pub(crate) fn write_cached(&self, parts: &[IoSlice<'_>], pos: u64) -> io::Result<bool> {
+        if shard().world().random(|rng| rng.chance(25)) {
+            return Ok(false);
+        }
+        let bytes: Bytes = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let mut done = 0;
+        while done < bytes.len() {
+            done += write_now(&self.disk, &self.file, pos + done as u64, bytes.slice(done..))?;
+        }
+        Ok(true)
     }
 
     pub(crate) async fn write_at(&self, buf: AlignedBuf, pos: u64) -> (io::Result<usize>, AlignedBuf) {
