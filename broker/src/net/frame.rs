@@ -35,12 +35,14 @@ impl std::fmt::Display for BadLength {
 pub struct FrameReader {
     buffer: BytesMut,
     max_bytes: usize,
+    /// What the last frame took, prefix included. The next is often as long, and then arrives by one read.
+    last_bytes: usize,
 }
 
 impl FrameReader {
     /// `max_bytes` is `socket.request.max.bytes`.
     pub fn new(max_bytes: usize) -> Self {
-        Self { buffer: BytesMut::new(), max_bytes }
+        Self { buffer: BytesMut::new(), max_bytes, last_bytes: 0 }
     }
 
     /// The next whole frame without its length prefix, or `None` while bytes are missing.
@@ -49,6 +51,7 @@ impl FrameReader {
         if self.buffer.len() < 4 + len {
             return Ok(None);
         }
+        self.last_bytes = 4 + len;
         self.buffer.advance(4);
         Ok(Some(self.buffer.split_to(len).freeze()))
     }
@@ -57,7 +60,7 @@ impl FrameReader {
     pub fn room(&mut self) -> &mut BytesMut {
         let missing = match self.claimed() {
             Ok(Some(len)) => (4 + len).saturating_sub(self.buffer.len()),
-            _ => ROOM_BYTES,
+            _ => self.last_bytes.max(ROOM_BYTES),
         };
         let believed = missing.min(BELIEVED_BYTES.max(self.buffer.len()));
         if self.buffer.capacity() - self.buffer.len() < believed.max(1) {

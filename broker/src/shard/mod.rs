@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use kring_runtime::{Queue, spawn};
 use kring_storage::{LogDir, LogName, ShardStorage};
 use kring_wire::{ErrorCode, Str, Uuid};
@@ -145,9 +146,14 @@ impl Shard {
     }
 }
 
-/// Answers when the future is done. A reply that nobody waits for any more is no fault: its connection is gone.
+/// Answers when the future is done: often at once, and then without a task. A reply that nobody waits for any more is
+/// no fault: its connection is gone.
 fn answer<T: Send + 'static>(reply_to: ReplyTo<T>, work: impl Future<Output = T> + 'static) {
-    spawn(Queue::Net, async move { give(reply_to, work.await) }).detach();
+    let mut work = Box::pin(work);
+    match work.as_mut().now_or_never() {
+        Some(value) => give(reply_to, value),
+        None => spawn(Queue::Net, async move { give(reply_to, work.await) }).detach(),
+    }
 }
 
 fn give<T>(reply_to: ReplyTo<T>, value: T) {
