@@ -6,7 +6,7 @@
 //!
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     ffi::CString,
     fmt,
@@ -173,6 +173,10 @@ pub(crate) struct Reactor {
     /// refcell) every time. Acquire during initialization
     preempt_ptr_head: *const u32,
     preempt_ptr_tail: *const AtomicU32,
+
+    /// When the task queue that runs has had its turn. Looking at the clock
+    /// before each task costs less than a timer in the kernel for each turn.
+    preempt_at: Cell<Instant>,
 }
 
 impl Reactor {
@@ -193,6 +197,7 @@ impl Reactor {
             record_io_latencies,
             preempt_ptr_head,
             preempt_ptr_tail: preempt_ptr_tail as _,
+            preempt_at: Cell::new(Instant::now()),
         })
     }
 
@@ -206,7 +211,9 @@ impl Reactor {
 
     #[inline(always)]
     pub(crate) fn need_preempt(&self) -> bool {
-        unsafe { *self.preempt_ptr_head != (*self.preempt_ptr_tail).load(Ordering::Acquire) }
+        let has_events =
+            unsafe { *self.preempt_ptr_head != (*self.preempt_ptr_tail).load(Ordering::Acquire) };
+        has_events || Instant::now() >= self.preempt_at.get()
     }
 
     pub(crate) fn id(&self) -> usize {
@@ -870,10 +877,14 @@ impl Reactor {
         let (next_timer, woke) = self.process_external_events();
 
         // Block on I/O events.
-        match self
+        let turn = timeout();
+        let waited = self
             .sys
-            .wait(timeout, next_timer, woke, || self.process_shared_channels())
-        {
+            .wait(turn.is_none(), next_timer, woke, || self.process_shared_channels());
+        if let Some(turn) = turn {
+            self.preempt_at.set(Instant::now() + turn);
+        }
+        match waited {
             // Don't wait for the next loop to process timers or shared channels
             Ok(true) => {
                 self.process_external_events();

@@ -294,6 +294,11 @@ impl Source {
         }
     }
 
+    /// Whether a request for this source is on its way to the kernel or in it.
+    pub(super) fn is_enqueued(&self) -> bool {
+        self.inner.borrow().enqueued.is_some()
+    }
+
     pub(super) fn raw(&self) -> RawFd {
         self.inner.borrow().raw
     }
