@@ -10,6 +10,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use glommio::allocate_dma_buffer_global;
@@ -291,23 +292,34 @@ enum Readable {
 
 /// A file for reading through the page cache. Clones share the descriptor; any shard may read.
 #[derive(Clone)]
-pub struct ReadHandle(Readable);
+pub struct ReadHandle {
+    inner: Readable,
+    /// Sending from it failed once, in the middle of what a peer was promised.
+    has_failed: Arc<AtomicBool>,
+}
 
 impl ReadHandle {
     pub async fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        match context::current() {
-            Backend::Real(_) => {
-                RealReadable::open(path.as_ref()).await.map(|file| Self(Readable::Real(Arc::new(file))))
-            }
-            Backend::Sim(shard) => {
-                SimReadable::open(&shard, path.as_ref()).await.map(|file| Self(Readable::Sim(Arc::new(file))))
-            }
-        }
+        let inner = match context::current() {
+            Backend::Real(_) => Readable::Real(Arc::new(RealReadable::open(path.as_ref()).await?)),
+            Backend::Sim(shard) => Readable::Sim(Arc::new(SimReadable::open(&shard, path.as_ref()).await?)),
+        };
+        Ok(Self { inner, has_failed: Arc::default() })
+    }
+
+    /// Whether [`crate::net::WriteHalf::send_file`] could not read from it. Who asks before the next promise can read
+    /// into memory instead, and answer for this file alone.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn mark_failed(&self) {
+        self.has_failed.store(true, Ordering::Relaxed);
     }
 
     /// Up to `len` bytes from `pos`, fewer only where the file ends. Cached bytes are returned without waiting.
     pub async fn read_at(&self, pos: u64, len: usize) -> io::Result<Bytes> {
-        match &self.0 {
+        match &self.inner {
             Readable::Real(file) => file.read_at(pos, len).await,
             Readable::Sim(file) => file.read_at(pos, len).await,
         }
@@ -315,7 +327,7 @@ impl ReadHandle {
 
     /// Brings a range into the page cache.
     pub async fn prefetch(&self, pos: u64, len: u64) -> io::Result<()> {
-        match &self.0 {
+        match &self.inner {
             Readable::Real(file) => file.prefetch(pos, len).await,
             Readable::Sim(_) => Ok(()),
         }
@@ -323,7 +335,7 @@ impl ReadHandle {
 
     /// Whether a range can be read without waiting for the disk.
     pub fn is_resident(&self, pos: u64, len: u64) -> bool {
-        match &self.0 {
+        match &self.inner {
             Readable::Real(file) => file.is_resident(pos, len),
             Readable::Sim(_) => true,
         }
@@ -332,14 +344,14 @@ impl ReadHandle {
     /// Tells the kernel not to read ahead: for the segment that is being appended to, where reading ahead would cache
     /// zeros that were preallocated. Undone by `false`, for a segment that is complete.
     pub fn expect_random(&self, random: bool) -> io::Result<()> {
-        match &self.0 {
+        match &self.inner {
             Readable::Real(file) => file.expect_random(random),
             Readable::Sim(_) => Ok(()),
         }
     }
 
     pub(crate) fn real(&self) -> Option<&RealReadable> {
-        match &self.0 {
+        match &self.inner {
             Readable::Real(file) => Some(file),
             Readable::Sim(_) => None,
         }

@@ -168,6 +168,16 @@ pub async fn disk_free(path: impl AsRef<Path>) -> io::Result<DiskSpace> {
     }
 }
 
+/// Whether an operation failed because the file system, or this user's share of it, is full.
+pub fn is_out_of_space(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
+}
+
+/// Whether an operation failed because this process, or the system, has no file descriptor left.
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// The directory that holds `path`; the current one for a bare name.
 pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {

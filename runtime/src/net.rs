@@ -36,6 +36,42 @@ pub enum AcceptError {
     Broken(io::Error),
 }
 
+/// Why a file was not sent to its end.
+#[derive(Debug)]
+pub enum SendFileError {
+    /// It could not be read, or is shorter than the range: `UnexpectedEof`.
+    File(io::Error),
+    /// The connection ended.
+    Socket(io::Error),
+}
+
+impl SendFileError {
+    pub(crate) fn too_short() -> Self {
+        Self::File(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than the range"))
+    }
+
+    /// Of a call that reads the one and writes the other: no socket ever fails with an I/O error.
+    pub(crate) fn of_sendfile(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EIO | libc::EINVAL | libc::EOVERFLOW | libc::EBADMSG | libc::EUCLEAN) => {
+                Self::File(error)
+            }
+            _ => Self::Socket(error),
+        }
+    }
+}
+
+impl fmt::Display for SendFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => write!(f, "the file could not be read: {error}"),
+            Self::Socket(error) => write!(f, "the connection ended: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SendFileError {}
+
 impl AcceptError {
     fn from_io(error: io::Error) -> Self {
         match error.raw_os_error() {
@@ -228,13 +264,17 @@ impl WriteHalf {
     }
 
     /// Sends a range of a file from the page cache. The range must be complete, of bytes that never change again.
-    /// `UnexpectedEof` when the file is shorter: the connection is then of no use.
-    pub async fn send_file(&mut self, range: &FileRange) -> io::Result<()> {
-        match (&*self.0, range.file.real()) {
+    /// After any error the connection is of no use; one of the file is also noted in its handle.
+    pub async fn send_file(&mut self, range: &FileRange) -> Result<(), SendFileError> {
+        let sent = match (&*self.0, range.file.real()) {
             (Connected::Real(stream), Some(file)) => sendfile::send(stream, range, file).await,
             (Connected::Sim(stream), None) => stream.send_file(range).await,
             _ => unreachable!("a shard has files and sockets of one backend"),
+        };
+        if matches!(sent, Err(SendFileError::File(_))) {
+            range.file.mark_failed();
         }
+        sent
     }
 
     /// Ends this direction: the peer reads to the end of what was sent.

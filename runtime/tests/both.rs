@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use common::on_both;
 use kring_runtime::channel::{self, RecvError, TrySendError};
 use kring_runtime::disk::{AlignedBuf, BLOCK, DirectFile, FileRange, ReadHandle};
-use kring_runtime::net::{self, Listener, ReadHalf, Stream};
+use kring_runtime::net::{self, Listener, ReadHalf, SendFileError, Stream};
 use kring_runtime::{Interval, Queue, fs, local, now, sleep, spawn, timeout, yield_now};
 
 fn pattern(len: usize) -> Vec<u8> {
@@ -259,8 +259,10 @@ fn a_range_beyond_the_end_of_its_file_is_an_error_not_a_hang() {
         let file = ReadHandle::open(dir.join("a")).await.unwrap();
         let (_client, server) = connected().await;
         let (_reads, mut writes) = server.into_split();
-        let failed = writes.send_file(&FileRange { file, offset: 50, len: 100 }).await.unwrap_err();
-        assert_eq!(failed.kind(), io::ErrorKind::UnexpectedEof);
+        let failed =
+            writes.send_file(&FileRange { file: file.clone(), offset: 50, len: 100 }).await.unwrap_err();
+        assert!(matches!(failed, SendFileError::File(e) if e.kind() == io::ErrorKind::UnexpectedEof));
+        assert!(file.has_failed(), "who reads it next is warned");
     });
 }
 

@@ -67,6 +67,11 @@ impl Write {
         (self.end - self.at) as usize
     }
 
+    /// Bytes of the batches alone.
+    pub fn batch_bytes(&self) -> u64 {
+        self.batches.iter().map(|batch| batch.len() as u64).sum()
+    }
+
     /// The bytes of the batches in order.
     pub fn parts(&self) -> impl DoubleEndedIterator<Item = &Bytes> {
         self.batches.iter().flat_map(HeldBatch::parts)
@@ -149,11 +154,12 @@ impl AppendQueue {
         }
     }
 
-    /// The log failed: nothing queued will be written.
-    pub fn abandon(&mut self) {
+    /// The log failed: nothing queued will be written. Returns how many bytes that were.
+    pub fn abandon(&mut self) -> u64 {
         self.queued.clear();
-        self.bytes = 0;
+        let bytes = std::mem::take(&mut self.bytes);
         self.stop();
+        bytes as u64
     }
 
     fn stop(&mut self) {

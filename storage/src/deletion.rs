@@ -194,7 +194,7 @@ impl Log {
             segment.release_all(self.0.shard.budget());
         }
         let aside = self.put_aside(&segments, &FILES).await;
-        let paths = aside.inspect_err(|error| self.fail(error.clone()))?;
+        let paths = aside.inspect_err(|error| self.fail_unless_passing(error))?;
         let (delay, shard) = (self.config().file_delete_delay, self.0.shard.clone());
         spawn(Queue::Background, async move {
             sleep(delay).await;

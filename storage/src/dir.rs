@@ -14,6 +14,7 @@ use kring_runtime::{Queue, spawn};
 use crate::checkpoint::{self, BadCheckpoint, LogName, MetaProperties};
 use crate::error::LogError;
 use crate::segment::write_file;
+use crate::space::Space;
 use crate::types::Offset;
 
 const META: &str = "meta.properties";
@@ -46,7 +47,8 @@ pub struct LogDir(Arc<Shared>);
 
 struct Shared {
     path: PathBuf,
-    _lock: LockGuard,
+    /// None for a directory that could not be opened.
+    _lock: Option<LockGuard>,
     /// Why nothing here is trusted any more.
     failure: OnceLock<Arc<str>>,
     left_clean: bool,
@@ -58,6 +60,25 @@ struct Shared {
     checkpoint: CheckpointTurn,
     /// The cleaner's checkpoint no longer says what the logs do.
     cleaner_points_changed: AtomicBool,
+    space: Space,
+    failed: Event,
+}
+
+impl Shared {
+    fn new(path: &Path, lock: Option<LockGuard>, points: Mutex<BTreeMap<LogName, Arc<LogPoints>>>) -> Shared {
+        Shared {
+            path: path.to_path_buf(),
+            _lock: lock,
+            failure: OnceLock::new(),
+            left_clean: false,
+            needs_recovery: AtomicBool::new(false),
+            points,
+            checkpoint: CheckpointTurn::default(),
+            cleaner_points_changed: AtomicBool::new(false),
+            space: Space::default(),
+            failed: Event::new(),
+        }
+    }
 }
 
 /// What one log has to say to the checkpoints. Its shard stores, the shard that writes a checkpoint loads.
@@ -118,6 +139,15 @@ pub struct OpenedLogDir {
     pub deleted: Vec<PathBuf>,
 }
 
+impl OpenedLogDir {
+    /// A directory that could not be opened: it is offline for good, so that the others can go on without it.
+    pub fn offline(path: &Path, cause: &LogError) -> OpenedLogDir {
+        let dir = LogDir(Arc::new(Shared::new(path, None, Mutex::default())));
+        dir.fail(cause);
+        OpenedLogDir { dir, meta: None, clean_shutdown: None, partitions: Vec::new(), deleted: Vec::new() }
+    }
+}
+
 impl LogDir {
     /// Takes a directory, made if missing: locks it, refuses what is not a log directory, reads its checkpoints,
     /// and removes the clean-shutdown marker, so that from here on a crash is seen as one.
@@ -130,16 +160,10 @@ impl LogDir {
         let points = read_points(path).await?;
         let clean_shutdown = take_clean_marker(path, &listing).await?;
         // A process that was killed may have made partitions and not their names durable.
-        fs::sync_dir(path).await.map_err(|e| LogError::io(path, "flushing directory", &e))?;
+        fs::sync_dir(path).await.map_err(|e| LogError::flush(path, "flushing directory", &e))?;
         let shared = Shared {
-            path: path.to_path_buf(),
-            _lock: lock,
-            failure: OnceLock::new(),
             left_clean: clean_shutdown.is_some(),
-            needs_recovery: AtomicBool::new(false),
-            points: Mutex::new(points),
-            checkpoint: CheckpointTurn::default(),
-            cleaner_points_changed: AtomicBool::new(false),
+            ..Shared::new(path, Some(lock), Mutex::new(points))
         };
         let Listing { partitions, deleted, .. } = listing;
         Ok(OpenedLogDir { dir: LogDir(Arc::new(shared)), meta, clean_shutdown, partitions, deleted })
@@ -152,6 +176,17 @@ impl LogDir {
     /// Why the directory is offline, if it is.
     pub fn offline(&self) -> Option<&str> {
         self.0.failure.get().map(|cause| &**cause)
+    }
+
+    /// Until the directory is offline; tells why.
+    pub async fn went_offline(&self) -> Arc<str> {
+        loop {
+            let failed = self.0.failed.listen();
+            if let Some(cause) = self.0.failure.get() {
+                return cause.clone();
+            }
+            failed.await;
+        }
     }
 
     /// Declares whose directory this is.
@@ -184,6 +219,9 @@ impl LogDir {
             }
             if !turn.writing.swap(true, Ordering::AcqRel) {
                 let result = self.write_checkpoint_files().await;
+                if let Err(error) = &result {
+                    self.fail_on_io(error);
+                }
                 turn.writing.store(false, Ordering::Release);
                 turn.ended.notify_all();
                 return result;
@@ -208,6 +246,10 @@ impl LogDir {
         self.0.needs_recovery.store(true, Ordering::Release);
     }
 
+    pub(crate) fn space(&self) -> &Space {
+        &self.0.space
+    }
+
     pub(crate) fn left_clean(&self) -> bool {
         self.0.left_clean
     }
@@ -217,6 +259,14 @@ impl LogDir {
         let cause: Arc<str> = cause.to_string().into();
         if self.0.failure.set(cause.clone()).is_ok() {
             tracing::error!(dir = %self.0.path.display(), %cause, "log directory goes offline");
+            self.0.failed.notify_all();
+        }
+    }
+
+    /// Takes the directory offline if its disk is why something failed, not if that passes or is another's doing.
+    pub(crate) fn fail_on_io(&self, error: &LogError) {
+        if matches!(error, LogError::Io { .. }) {
+            self.fail(error);
         }
     }
 

@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kring_runtime::fs;
+
 use crate::types::Offset;
 
 /// Every way a log refuses. Clonable, because many waiters learn of one failure.
@@ -17,6 +19,12 @@ pub enum LogError {
     BatchTooLarge { bytes: usize, limit: u32 },
     /// An operation on a file failed. The operator acts; this log takes no more appends.
     Io { path: PathBuf, action: &'static str, kind: io::ErrorKind, cause: Arc<str> },
+    /// The disk has no room for this. Nothing is lost; it passes when space returns.
+    Full { path: PathBuf, cause: Arc<str> },
+    /// No file descriptor, or no memory in the kernel, was left for this. It passes.
+    Exhausted { path: PathBuf, action: &'static str, cause: Arc<str> },
+    /// A batch has its offset, but writing it waits for room or for a descriptor: it may be written later.
+    Stalled { cause: Arc<str> },
     /// The log directory failed earlier, so nothing in it is trusted any more.
     Offline { dir: PathBuf, cause: Arc<str> },
     /// Bytes that had been durable are not what was written. Never mended silently.
@@ -30,8 +38,32 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// An operation that may be tried again when it failed for want of something.
     pub(crate) fn io(path: &Path, action: &'static str, error: &io::Error) -> LogError {
-        LogError::Io { path: path.to_path_buf(), action, kind: error.kind(), cause: error.to_string().into() }
+        let (path, cause) = (path.to_path_buf(), error.to_string().into());
+        if fs::is_out_of_space(error) {
+            LogError::Full { path, cause }
+        } else if fs::is_out_of_files(error) {
+            LogError::Exhausted { path, action, cause }
+        } else {
+            LogError::Io { path, action, kind: error.kind(), cause }
+        }
+    }
+
+    /// A flush. Once begun, whatever it failed for, what it should have covered is not known to be there, and a second
+    /// one would not tell.
+    pub(crate) fn flush(path: &Path, action: &'static str, error: &io::Error) -> LogError {
+        let (path, cause) = (path.to_path_buf(), error.to_string().into());
+        match fs::is_out_of_files(error) {
+            // There was nothing to call it on.
+            true => LogError::Exhausted { path, action, cause },
+            false => LogError::Io { path, action, kind: error.kind(), cause },
+        }
+    }
+
+    /// Whether the same operation may succeed later, with nothing lost.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, LogError::Full { .. } | LogError::Exhausted { .. })
     }
 
     pub(crate) fn corrupt(path: &Path, position: u64, cause: impl Into<Arc<str>>) -> LogError {
@@ -53,6 +85,9 @@ impl fmt::Display for LogError {
                 write!(f, "a batch of {bytes} bytes does not fit a segment of {limit} bytes")
             }
             LogError::Io { path, action, cause, .. } => write!(f, "{action} {}: {cause}", path.display()),
+            LogError::Full { path, cause } => write!(f, "no room for {}: {cause}", path.display()),
+            LogError::Exhausted { path, action, cause } => write!(f, "{action} {}: {cause}", path.display()),
+            LogError::Stalled { cause } => write!(f, "appended, but not written yet: {cause}"),
             LogError::Offline { dir, cause } => {
                 write!(f, "log directory {} is offline: {cause}", dir.display())
             }

@@ -9,14 +9,17 @@
 //! ShardStorage::new(ShardConfig { tail_cache_bytes, open_files, index_cache_bytes })    one a shard; clone
 //! LogDir::open(&Path).await -> Result<OpenedLogDir { dir, meta, clean_shutdown, partitions, deleted }>
 //!     dir: LogDir (clone, any shard): path() offline() write_meta(&MetaProperties).await
+//!     measure_space(reserve_bytes).await  went_offline().await -> cause
 //!     write_checkpoints().await  mark_clean(broker_epoch).await -> Result<bool>  remove_later(path, delay)
 //! Log::open(&ShardStorage, &LogDir, LogName, Rc<LogConfig>, Option<TopicId>).await
 //!     -> Result<(Log, RecoveryReport)>                                           Log: clone
 //! log.name() topic_id() config() set_config(Rc<LogConfig>) size_bytes() fault()
 //! log.append(LogBatch { header, body }) -> Result<Appended { base_offset, last_offset }>    at once
+//! log.check_room(Claim) -> Result<()>      whether the disk takes an append of this kind
 //! log.offsets() -> LogOffsets { start, durable, written, end }
 //! log.high_watermark() last_stable_offset() -> Offset
 //! log.wait_written(end).await  wait_durable(end).await  wait_committed(end).await -> Result<()>
+//! log.wait_written_unless_stalled(end).await  wait_committed_unless_stalled(end).await
 //! log.changed().await                       any of the offsets moved, or the log failed
 //! log.flush().await -> Result<Offset>       everything appended so far is durable
 //! log.read(ReadRequest { offset, upto, max_bytes, min_one_batch }).await
@@ -66,7 +69,11 @@ mod segment;
 mod shard;
 #[cfg(test)]
 mod simulated;
+#[cfg(test)]
+mod simulated_faults;
 mod snapshot;
+mod space;
+mod stall;
 mod tail;
 #[cfg(test)]
 mod testing;
@@ -91,6 +98,7 @@ pub use producer::{
 pub use read::{ReadChunk, ReadPart, ReadRequest};
 pub use recovery::RecoveryReport;
 pub use shard::{ShardConfig, ShardStorage};
+pub use space::Claim;
 pub use types::{LeaderEpoch, LogOffsets, Offset, ProducerId};
 
 /// A topic id, as `partition.metadata` holds it.

@@ -31,6 +31,7 @@ impl Log {
 
     async fn close_files(&self) -> Result<(), LogError> {
         self.check_usable()?;
+        self.state_mut().is_closing = true;
         self.drain().await?;
         // In the writer's place from here on: a start that is raised now must not write the same files.
         assert!(self.state_mut().queue.begin(), "a drained log has no writer");
@@ -115,11 +116,16 @@ impl Log {
         fill_random(&mut unique);
         let dir = &self.0.dir;
         let target = dir.path().join(deleted_name(&self.0.name, u128::from_be_bytes(unique)));
-        fs::rename(&self.0.path, &target).await.map_err(|e| LogError::io(&self.0.path, "renaming", &e))?;
-        fs::sync_dir(dir.path()).await.map_err(|e| LogError::io(dir.path(), "flushing directory", &e))?;
+        self.rename_to(&target).await.inspect_err(|error| dir.fail_on_io(error))?;
         dir.forget(&self.0.name);
         dir.remove_later(target, self.config().file_delete_delay);
         Ok(())
+    }
+
+    async fn rename_to(&self, target: &Path) -> Result<(), LogError> {
+        let (path, dir) = (&self.0.path, self.0.dir.path());
+        fs::rename(path, target).await.map_err(|e| LogError::io(path, "renaming", &e))?;
+        fs::sync_dir(dir).await.map_err(|e| LogError::flush(dir, "flushing directory", &e))
     }
 
     /// Raises the log's start, for DeleteRecords. On return the new start outlives a crash: it never falls again.
@@ -131,7 +137,9 @@ impl Log {
             return Err(LogError::OffsetOutOfRange { offset, start, end });
         }
         if offset > self.offsets().durable() {
-            self.flush().await?;
+            // Below the high watermark all is written, also while the writer waits for room.
+            self.request_flush();
+            self.wait_durable(offset).await?;
         }
         self.raise_start(offset).await
     }

@@ -24,6 +24,7 @@ use crate::producer::{ProducerBatch, ProducerError, ProducerStates, ProducerVerd
 use crate::segment::Segment;
 use crate::shard::ShardStorage;
 use crate::snapshot;
+use crate::space::Claim;
 use crate::tail::{LogTail, Place};
 use crate::types::{LeaderEpoch, LogOffsets, Offset};
 use crate::writer;
@@ -67,6 +68,10 @@ pub(crate) struct State {
     pub queue: AppendQueue,
     /// The log takes no more appends: it failed, or it was closed.
     pub fault: Option<LogError>,
+    /// Why the writer waits, while it does.
+    pub stalled: Option<Arc<str>>,
+    /// A writer that waits for room is to give up.
+    pub is_closing: bool,
 }
 
 /// What a log is made of when recovery is done with it.
@@ -112,7 +117,18 @@ impl Log {
         let Loaded { offsets, segments, epochs, producers } = loaded;
         let queue = AppendQueue::default();
         let shown = Offset::ZERO;
-        let state = State { config, offsets, shown, segments, epochs, producers, queue, fault: None };
+        let state = State {
+            config,
+            offsets,
+            shown,
+            segments,
+            epochs,
+            producers,
+            queue,
+            fault: None,
+            stalled: None,
+            is_closing: false,
+        };
         Log(Rc::new(Inner {
             name,
             topic_id,
@@ -170,10 +186,17 @@ impl Log {
         self.0.dir.check_online()?;
         let start_writer =
             self.state_mut().append(&self.0, &info, HeldBatch::new(batch, self.0.shard.arena()))?;
+        self.0.dir.space().appended(u64::from(info.bytes));
         if start_writer {
             writer::start(self);
         }
         Ok(Appended { base_offset: info.base_offset, last_offset: info.last_offset() })
+    }
+
+    /// Whether the disk has room for an append of this kind. The metadata log does not ask: its last records may be
+    /// those that make room.
+    pub fn check_room(&self, claim: Claim) -> Result<(), LogError> {
+        self.0.dir.check_room(claim)
     }
 
     pub fn offsets(&self) -> LogOffsets {
@@ -194,6 +217,16 @@ impl Log {
     /// Until the operating system has everything below `end`.
     pub async fn wait_written(&self, end: Offset) -> Result<(), LogError> {
         self.wait_until(|state| state.offsets.written() >= end).await
+    }
+
+    /// As [`Log::wait_written`], but an error as soon as the writer waits for room.
+    pub async fn wait_written_unless_stalled(&self, end: Offset) -> Result<(), LogError> {
+        self.wait_unless_stalled(|state| state.offsets.written() >= end).await
+    }
+
+    /// As [`Log::wait_committed`], but an error as soon as the writer waits for room.
+    pub async fn wait_committed_unless_stalled(&self, end: Offset) -> Result<(), LogError> {
+        self.wait_unless_stalled(|state| state.high_watermark() >= end).await
     }
 
     /// Until everything below `end` is on stable storage. It waits for the flush policy and causes no flush.
@@ -286,20 +319,30 @@ impl Log {
         }
         tracing::error!(log = %self.0.name, %error, "log stops");
         self.0.dir.needs_recovery();
-        if matches!(error, LogError::Io { .. }) {
-            self.0.dir.fail(&error);
-        }
+        self.0.dir.fail_on_io(&error);
         self.state_mut().fault.get_or_insert(error);
         self.0.changed.notify_all();
     }
 
     pub(crate) async fn wait_until(&self, reached: impl Fn(&State) -> bool) -> Result<(), LogError> {
+        self.wait_while(reached, || self.check_usable()).await
+    }
+
+    async fn wait_unless_stalled(&self, reached: impl Fn(&State) -> bool) -> Result<(), LogError> {
+        self.wait_while(reached, || self.check_usable().and_then(|()| self.check_flowing())).await
+    }
+
+    async fn wait_while(
+        &self,
+        reached: impl Fn(&State) -> bool,
+        check: impl Fn() -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
         loop {
             let changed = self.0.changed.notified();
             if reached(&self.state()) {
                 return Ok(());
             }
-            self.check_usable()?;
+            check()?;
             changed.await;
         }
     }
@@ -346,6 +389,9 @@ impl State {
     fn append(&mut self, log: &Inner, info: &BatchInfo, held: HeldBatch) -> Result<bool, LogError> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
+        }
+        if let Some(cause) = &self.stalled {
+            return Err(LogError::Full { path: log.path.to_path_buf(), cause: cause.clone() });
         }
         let limit = self.config.segment_bytes;
         if info.bytes > limit {

@@ -30,6 +30,8 @@ pub(crate) enum Mutation {
     DeleteBeforeStart,
     /// Readers are told of a new start that a crash would forget.
     ForgetStart,
+    /// A write that the disk had no room for counts as written.
+    TakeRefusedWriteForDone,
 }
 
 #[cfg(test)]

@@ -151,7 +151,8 @@ impl Log {
             return Ok(Some(ReadChunk { first_batch_too_large: true, ..ReadChunk::default() }));
         }
         let wanted = u32::try_from(request.max_bytes.max(first_bytes)).unwrap_or(u32::MAX);
-        Ok(Some(source.chunk(start, limit.min(start.saturating_add(wanted)))))
+        let chunk = source.chunk(start, limit.min(start.saturating_add(wanted)));
+        if source.file.has_failed() { source.loaded(chunk).await.map(Some) } else { Ok(Some(chunk)) }
     }
 
     /// The byte of this segment below which all records are below `upto`.
@@ -243,6 +244,14 @@ impl Source {
         Ok(read)
     }
 
+    /// The chunk read into memory. A file that failed while it was being sent ended a whole connection; from then on
+    /// it is read before anything is promised, so that a failure is an answer for this log alone.
+    async fn loaded(&self, chunk: ReadChunk) -> Result<ReadChunk, LogError> {
+        let bytes = chunk.into_bytes().await.map_err(|error| self.named(error))?;
+        let len = bytes.len();
+        Ok(ReadChunk { parts: vec![ReadPart::Memory(bytes)], bytes: len, first_batch_too_large: false })
+    }
+
     fn chunk(&self, from: u32, to: u32) -> ReadChunk {
         let stable = self.view.stable;
         let mut parts = Vec::with_capacity(2);
@@ -268,6 +277,7 @@ impl Source {
         let path = self.segment.path("log");
         match error {
             LogError::Io { action, kind, cause, .. } => LogError::Io { path, action, kind, cause },
+            LogError::Exhausted { action, cause, .. } => LogError::Exhausted { path, action, cause },
             LogError::Corrupt { position, cause, .. } => LogError::Corrupt { path, position, cause },
             other => other,
         }

@@ -70,7 +70,7 @@ async fn open(
     topic_id: Option<TopicId>,
 ) -> Result<(Log, RecoveryReport), LogError> {
     let path: Rc<Path> = Rc::from(dir.path().join(name.to_string()));
-    let found_id = claim_directory(dir, &path, topic_id).await?;
+    let found_id = claim_directory(dir, &path, topic_id).await.inspect_err(|error| dir.fail_on_io(error))?;
     let files = Files::read(&path).await?;
     let points = dir.points_of(&name);
     let recovery = Recovery { path: path.clone(), config: config.clone(), points, clean: dir.left_clean() };
@@ -404,10 +404,10 @@ impl Recovery {
         if file.size() != u64::from(end) {
             file.truncate(u64::from(end)).await.map_err(|e| LogError::io(&path, "truncating", &e))?;
         }
-        file.fdatasync().await.map_err(|e| LogError::io(&path, "flushing", &e))?;
+        file.fdatasync().await.map_err(|e| LogError::flush(&path, "flushing", &e))?;
         file.close().await.map_err(|e| LogError::io(&path, "closing", &e))?;
         // A process that was killed may have made the file and not its name durable.
-        fs::sync_dir(&*self.path).await.map_err(|e| LogError::io(&self.path, "flushing directory", &e))
+        fs::sync_dir(&*self.path).await.map_err(|e| LogError::flush(&self.path, "flushing directory", &e))
     }
 
     async fn scan(

@@ -54,6 +54,8 @@ pub(crate) struct Segment {
     sealed: Cell<bool>,
     /// Its index files are being written: the indexes in memory stay.
     sealing: Cell<bool>,
+    /// The file is there, but its name may not outlive a crash yet.
+    is_made: Cell<bool>,
     has_file: Cell<bool>,
     /// Taken out of its log: its files have other names now, or are gone.
     deleted: Cell<bool>,
@@ -153,6 +155,7 @@ impl Segment {
             first_timestamp: Cell::new(None),
             sealed: Cell::new(false),
             sealing: Cell::new(false),
+            is_made: Cell::new(false),
             has_file: Cell::new(false),
             deleted: Cell::new(false),
             held: Cell::new(false),
@@ -448,8 +451,7 @@ impl Segment {
         assert_eq!(self.written.get(), size, "sealing a segment before its last write");
         self.trim(shard).await?;
         self.sealing.set(true);
-        let loaded = self.end_indexes();
-        self.keep_loaded(shard.budget(), loaded.clone());
+        let loaded = self.end_indexes(shard.budget());
         self.write_indexes(&loaded).await?;
         self.sealing.set(false);
         self.sealed.set(true);
@@ -458,18 +460,21 @@ impl Segment {
         Ok(())
     }
 
-    /// Readers go on using the indexes while their files are written.
-    fn end_indexes(&self) -> Rc<LoadedIndexes> {
-        match self.indexes.replace(Indexes::OnDisk) {
-            Indexes::Growing(mut indexer) => {
-                if !mutation::on(Mutation::DropLastTimeEntry) {
-                    indexer.finish();
-                }
-                self.last_time.set(Some(indexer.max_timestamp()));
-                Rc::new(LoadedIndexes { offsets: indexer.offsets, times: indexer.times })
-            }
-            _ => panic!("a segment is sealed once"),
+    /// Readers go on using the indexes while their files are written. A sealing that found no room is tried again.
+    fn end_indexes(self: &Rc<Self>, budget: &ResidencyBudget) -> Rc<LoadedIndexes> {
+        if let Indexes::Loaded(loaded) = &*self.indexes.borrow() {
+            return loaded.clone();
         }
+        let Indexes::Growing(mut indexer) = self.indexes.replace(Indexes::OnDisk) else {
+            panic!("a segment is sealed once")
+        };
+        if !mutation::on(Mutation::DropLastTimeEntry) {
+            indexer.finish();
+        }
+        self.last_time.set(Some(indexer.max_timestamp()));
+        let loaded = Rc::new(LoadedIndexes { offsets: indexer.offsets, times: indexer.times });
+        self.keep_loaded(budget, loaded.clone());
+        loaded
     }
 
     /// Cuts the padding of the last block off the file, durably.
@@ -480,7 +485,7 @@ impl Segment {
         if mutation::on(Mutation::SkipFlushAtRoll) {
             return Ok(());
         }
-        file.fdatasync().await.map_err(|e| LogError::io(&path, "flushing", &e))
+        file.fdatasync().await.map_err(|e| LogError::flush(&path, "flushing", &e))
     }
 
     /// The file to write to, made if this is the segment's first write.
@@ -506,9 +511,16 @@ impl Segment {
     /// Makes the segment's file, its name durable before any record in it is acknowledged.
     async fn create(self: &Rc<Self>, shard: &ShardStorage) -> Result<Rc<DirectFile>, LogError> {
         let path = self.path("log");
-        let file = DirectFile::create(&path).await.map_err(|e| LogError::io(&path, "creating", &e))?;
+        let made = match self.is_made.get() {
+            true => DirectFile::open(&path).await,
+            false => DirectFile::create(&path).await,
+        };
+        let file = made.map_err(|e| LogError::io(&path, "creating", &e))?;
+        self.is_made.set(true);
         if !mutation::on(Mutation::SkipDirectoryFlush) {
-            fs::sync_dir(&*self.dir).await.map_err(|e| LogError::io(&self.dir, "flushing directory", &e))?;
+            fs::sync_dir(&*self.dir)
+                .await
+                .map_err(|e| LogError::flush(&self.dir, "flushing directory", &e))?;
         }
         self.has_file.set(true);
         Ok(self.keep_writer(shard.budget(), file))

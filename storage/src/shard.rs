@@ -189,8 +189,18 @@ impl ResidencyBudget {
     }
 
     fn shrink(&self) {
+        self.evict_while(ResidencyBudget::over);
+    }
+
+    /// The process has no descriptor left, whatever the budget says: closes half of what may be closed.
+    pub fn give_back(&self) {
+        let goal = self.files.get() / 2;
+        self.evict_while(|budget| budget.files.get() > goal);
+    }
+
+    fn evict_while(&self, is_wanted: impl Fn(&ResidencyBudget) -> bool) {
         let mut chances = 2 * self.resident.borrow().len();
-        while self.over() && chances > 0 {
+        while is_wanted(self) && chances > 0 {
             chances -= 1;
             let Some(oldest) = self.resident.borrow_mut().pop_front() else { return };
             let Some(segment) = oldest.upgrade() else { continue };

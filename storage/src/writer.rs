@@ -1,6 +1,6 @@
 //! Writing one log, one write at a time: at once into the page cache where that needs no wait, else by a task that
 //! runs while there is something to write.
-//! Never retries a failed write or flush. Shard that owns the log, task queue `Append`.
+//! Never retries a failed flush; a write that found no room is tried again, see `stall`. Shard that owns the log, task queue `Append`.
 
 use std::io::IoSlice;
 use std::rc::Rc;
@@ -15,6 +15,9 @@ use crate::error::LogError;
 use crate::log::{FlushTimer, Log};
 use crate::mutation::{self, Mutation};
 use crate::segment::{Segment, file_name, write_file};
+
+/// Before a flush that found no descriptor is tried.
+const FLUSH_PAUSE: Duration = Duration::from_millis(50);
 
 /// Writes what was queued just now. For whoever was told by the queue that there is no writer.
 pub(crate) fn start(log: &Log) {
@@ -34,7 +37,8 @@ pub(crate) async fn run(log: Log, taken: Option<Step>) {
 }
 
 fn stop(log: &Log, error: LogError) {
-    log.state_mut().queue.abandon();
+    let given_up = log.state_mut().queue.abandon();
+    log.0.dir.space().settled(given_up);
     log.fail(error);
 }
 
@@ -42,8 +46,11 @@ fn stop(log: &Log, error: LogError) {
 fn write_now(log: &Log) -> Result<Option<Step>, LogError> {
     let step = log.state_mut().queue.next();
     let Some(Step::Write(write)) = &step else { return Ok(step) };
-    match write.segment.open_writer() {
-        Some(file) if write_cached(log, &file, write)? => Ok(log.state_mut().queue.next()),
+    let Some(file) = write.segment.open_writer() else { return Ok(step) };
+    match write_cached(log, &file, write) {
+        Ok(true) => Ok(log.state_mut().queue.next()),
+        Err(error) if !error.is_passing() => Err(error),
+        // A task can wait for room.
         _ => Ok(step),
     }
 }
@@ -54,17 +61,25 @@ async fn drain(log: &Log, mut taken: Option<Step>) -> Result<(), LogError> {
         let step = taken.take().or_else(|| log.state_mut().queue.next());
         match step {
             None => return Ok(()),
-            Some(Step::Write(write)) => write_batches(log, write).await?,
-            Some(Step::Roll(roll)) => roll_segment(log, roll).await?,
-            Some(Step::Epochs) => log.write_epochs().await?,
+            Some(Step::Write(write)) => insist_on(log, &write).await?,
+            Some(Step::Roll(roll)) => log.insist(async || roll_segment(log, &roll).await).await?,
+            Some(Step::Epochs) => log.insist(async || log.write_epochs().await).await?,
         }
     }
 }
 
-async fn write_batches(log: &Log, write: Write) -> Result<(), LogError> {
+async fn insist_on(log: &Log, write: &Write) -> Result<(), LogError> {
+    let written = log.insist(async || write_batches(log, write).await).await;
+    if written.is_err() {
+        log.0.dir.space().settled(write.batch_bytes());
+    }
+    written
+}
+
+async fn write_batches(log: &Log, write: &Write) -> Result<(), LogError> {
     let file = write.segment.writer(&log.0.shard).await?;
-    if !write_cached(log, &file, &write)? {
-        write_direct(log, &file, &write).await?;
+    if !write_cached(log, &file, write)? {
+        write_direct(log, &file, write).await?;
     }
     Ok(())
 }
@@ -87,7 +102,11 @@ fn write_cached(log: &Log, file: &DirectFile, write: &Write) -> Result<bool, Log
 async fn write_direct(log: &Log, file: &DirectFile, write: &Write) -> Result<(), LogError> {
     let tail_block = tail_block_of(&write.segment);
     let (result, _buffer) = file.write_at(blocks(write, &tail_block), u64::from(write.at)).await;
-    result.map_err(|e| write.failed(&e))?;
+    match result.map_err(|e| write.failed(&e)) {
+        Err(LogError::Full { .. }) if mutation::on(Mutation::TakeRefusedWriteForDone) => {}
+        Err(error) => return Err(error),
+        Ok(_) => {}
+    }
     wrote(log, write, &tail_block);
     Ok(())
 }
@@ -116,6 +135,7 @@ fn blocks(write: &Write, tail_block: &Bytes) -> AlignedBuf {
 fn wrote(log: &Log, write: &Write, tail_block: &Bytes) {
     assert_eq!(write.segment.written(), write.at + tail_block.len() as u32, "writes lie back to back");
     write.segment.wrote(write.end, write.partial_block(tail_block));
+    log.0.dir.space().settled(write.batch_bytes());
     log.state_mut().offsets.written_to(write.end_offset);
     if mutation::on(Mutation::AcknowledgeBeforeFlush) {
         log.state_mut().offsets.durable_to(write.end_offset);
@@ -126,7 +146,7 @@ fn wrote(log: &Log, write: &Write, tail_block: &Bytes) {
 
 /// Ends a segment: flushed, cut to its exact length, with its index files and the producer snapshot of its end.
 /// The next segment gets its first record only after that, so damage in a sealed segment is never a torn write.
-async fn roll_segment(log: &Log, roll: Roll) -> Result<(), LogError> {
+async fn roll_segment(log: &Log, roll: &Roll) -> Result<(), LogError> {
     if !mutation::on(Mutation::SkipFlushAtRoll) {
         flush_segment(log, &roll.ended).await?;
     }
@@ -154,7 +174,7 @@ async fn flush_segment(log: &Log, segment: &Rc<Segment>) -> Result<(), LogError>
     let file = segment.writer(&log.0.shard).await?;
     let flushed = file.fdatasync().await;
     if !mutation::on(Mutation::IgnoreFailedFlush) {
-        flushed.map_err(|e| LogError::io(&segment.path("log"), "flushing", &e))?;
+        flushed.map_err(|e| LogError::flush(&segment.path("log"), "flushing", &e))?;
     }
     log.flushed(written)
 }
@@ -167,9 +187,21 @@ impl Log {
         match flush_segment(self, &segment).await {
             // It was flushed when it was sealed, and then deleted.
             Err(_) if segment.is_deleted() => {}
+            Err(error) if error.is_passing() => self.flush_later(),
             Err(error) => self.fail(error),
             Ok(()) => {}
         }
+    }
+
+    /// No descriptor was left to flush by; the flush itself has not been tried.
+    fn flush_later(&self) {
+        self.0.shard.budget().give_back();
+        let log = self.clone();
+        spawn(Queue::Background, async move {
+            sleep(FLUSH_PAUSE).await;
+            log.request_flush();
+        })
+        .detach();
     }
 
     /// The segment that holds the newest written record: those before it were flushed when they were sealed.

@@ -20,7 +20,7 @@ use kring_wire::record::{BatchBuilder, Compression, ValidatedBatch};
 
 use super::load::{LoadError, load};
 use super::{Coordinator, CoordinatorRecord, Now, Step, Token, WriteId};
-use crate::partition::{Acks, Appended, Partition};
+use crate::partition::{Appended, Partition};
 
 /// A running coordinator. Clones are the same one.
 pub struct Driver<M: Coordinator>(Rc<Inner<M>>);
@@ -175,7 +175,7 @@ impl<M: Coordinator + 'static> Inner<M> {
     /// Waits for the newest write again and again until there is none; those before it are durable with it.
     async fn report_durable(self: Rc<Self>) {
         while let Some((newest, end)) = self.newest_write() {
-            if let Err(refusal) = self.partition.clone().acknowledged(Acks::All, end).await {
+            if let Err(refusal) = self.partition.clone().committed(end).await {
                 let (partition, error) = (self.partition.name(), refusal.code.name());
                 tracing::error!(partition, error, "this coordinator stops: its log failed");
                 return self.end();

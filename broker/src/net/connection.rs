@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use futures_util::{FutureExt, select_biased};
-use kring_runtime::net::{ReadHalf, Stream, WriteHalf};
+use kring_runtime::net::{ReadHalf, SendFileError, Stream, WriteHalf};
 
 use super::frame::{BadLength, FrameReader};
 use super::registry::Activity;
@@ -200,6 +200,18 @@ async fn next_answer(waiting: &mut FuturesOrdered<Pending>) -> Result<Response, 
     waiting.next().await.expect("called with requests in flight only")
 }
 
+/// The head of the response has left: only the end of the connection tells the peer. Storage reads this file first
+/// from now on, so this happens once.
+fn file_error(error: SendFileError) -> std::io::Error {
+    match error {
+        SendFileError::Socket(error) => error,
+        SendFileError::File(error) => {
+            tracing::error!(%error, "a fetch response ended early: its records could not be read");
+            error
+        }
+    }
+}
+
 async fn send(writer: &mut WriteHalf, outgoing: Outgoing, activity: &Activity) -> std::io::Result<()> {
     let mut memory = VecDeque::new();
     for part in outgoing.parts {
@@ -207,7 +219,7 @@ async fn send(writer: &mut WriteHalf, outgoing: Outgoing, activity: &Activity) -
             api::Part::Memory(bytes) => memory.push_back(bytes),
             api::Part::File(range) => {
                 writer.write_parts(&mut memory).await?;
-                writer.send_file(&range).await?;
+                writer.send_file(&range).await.map_err(file_error)?;
                 activity.touch();
             }
         }

@@ -3,11 +3,12 @@
 
 use std::rc::Rc;
 
-use kring_storage::{LogBatch, Offset, ProducerBatch, ProducerError, ProducerId, ProducerVerdict};
+use kring_storage::{Claim, LogBatch, Offset, ProducerBatch, ProducerError, ProducerId, ProducerVerdict};
 use kring_wire::ErrorCode;
 use kring_wire::record::{BatchHeader, TimestampType, ValidatedBatch};
 
 use crate::config;
+use crate::metadata::names;
 
 use super::{Acks, Partition, Produced, Refusal, refusal_of};
 
@@ -36,13 +37,20 @@ impl Partition {
     pub async fn acknowledged(self: Rc<Self>, acks: Acks, end: Offset) -> Result<(), Refusal> {
         let waited = match acks {
             // Nobody is told, but the connection must not read on for ever faster than the disk writes.
-            Acks::None | Acks::Leader => self.log().wait_written(end).await,
-            Acks::All => self.log().wait_committed(end).await,
+            Acks::None | Acks::Leader => self.log().wait_written_unless_stalled(end).await,
+            Acks::All => self.log().wait_committed_unless_stalled(end).await,
         };
         waited.map_err(|error| refusal_of(&error))
     }
 
+    /// Resolves when an appended batch is committed, however long a full disk holds it up: for whoever has taken its
+    /// records over already.
+    pub async fn committed(self: Rc<Self>, end: Offset) -> Result<(), Refusal> {
+        self.log().wait_committed(end).await.map_err(|error| refusal_of(&error))
+    }
+
     fn append_new(&self, mut batch: ValidatedBatch) -> Result<Appended, Refusal> {
+        self.log().check_room(self.claim()).map_err(|error| refusal_of(&error))?;
         let base_offset = self.log().offsets().end();
         batch.assign(base_offset.0, self.leader_epoch());
         let log_append_time_ms = match batch.header().timestamp_type() {
@@ -66,6 +74,11 @@ impl Partition {
             },
             end,
         }
+    }
+
+    /// Coordinators go on where clients have to stop.
+    fn claim(&self) -> Claim {
+        if names::is_internal(self.topic()) { Claim::Coordination } else { Claim::Records }
     }
 
     fn stamps_append_time(&self) -> bool {

@@ -144,6 +144,11 @@ fn max_segment_ms(config: &TopicConfig) -> i64 {
     if config.is_compacted { config.segment_ms.min(config.max_compaction_lag_ms) } else { config.segment_ms }
 }
 
+/// A passing error says what it is: the operator reads it in the client's log, and all clients try again.
+fn told(code: ErrorCode, error: &LogError) -> Refusal {
+    Refusal { code, message: Some(error.to_string().into()) }
+}
+
 /// Kafka's code for what a log refuses: the one place that maps them.
 pub fn refusal_of(error: &LogError) -> Refusal {
     match error {
@@ -153,6 +158,9 @@ pub fn refusal_of(error: &LogError) -> Refusal {
             ErrorCode::KAFKA_STORAGE_ERROR.into()
         }
         LogError::Foreign { .. } | LogError::Locked { .. } => ErrorCode::KAFKA_STORAGE_ERROR.into(),
+        LogError::Full { .. } | LogError::Exhausted { .. } => told(ErrorCode::KAFKA_STORAGE_ERROR, error),
+        // It has its offset and may be written yet. Clients try again, as they do when replicas are late.
+        LogError::Stalled { .. } => told(ErrorCode::REQUEST_TIMED_OUT, error),
         LogError::Closed => ErrorCode::NOT_LEADER_OR_FOLLOWER.into(),
     }
 }

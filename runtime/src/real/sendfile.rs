@@ -7,6 +7,7 @@
 use std::io;
 
 use crate::disk::{FileRange, SEND_WINDOW};
+use crate::net::SendFileError;
 use crate::real::readable::RealReadable;
 use crate::real::tcp::{RealStream, WAIT_CHUNK};
 
@@ -27,16 +28,20 @@ impl Window {
 }
 
 /// Sends the whole range. A file that ends before the range does is an error: the peer was promised the bytes.
-pub(crate) async fn send(stream: &RealStream, range: &FileRange, file: &RealReadable) -> io::Result<()> {
-    let end = range.offset.checked_add(range.len).ok_or(io::ErrorKind::InvalidInput)?;
+pub(crate) async fn send(
+    stream: &RealStream,
+    range: &FileRange,
+    file: &RealReadable,
+) -> Result<(), SendFileError> {
+    let end = range.offset.checked_add(range.len).ok_or_else(SendFileError::too_short)?;
     let mut window = Window::after(range.offset, end);
-    bring_in(file, window).await?;
+    bring_in(file, window).await.map_err(SendFileError::File)?;
     while window.len > 0 {
         let next = Window::after(window.end(), end);
         let (sent, fetched) =
             futures_lite::future::zip(send_window(stream, file, window), bring_in(file, next)).await;
         sent?;
-        fetched?;
+        fetched.map_err(SendFileError::File)?;
         window = next;
         glommio::yield_if_needed().await;
     }
@@ -51,17 +56,12 @@ async fn bring_in(file: &RealReadable, window: Window) -> io::Result<()> {
     }
 }
 
-async fn send_window(stream: &RealStream, file: &RealReadable, window: Window) -> io::Result<()> {
+async fn send_window(stream: &RealStream, file: &RealReadable, window: Window) -> Result<(), SendFileError> {
     let mut pos = window.pos;
     while pos < window.end() {
         let left = usize::try_from(window.end() - pos).expect("at most a window");
-        let sent = match stream.sendfile_now(file.fd(), pos, left)? {
-            Some(0) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the file is shorter than the range",
-                ));
-            }
+        let sent = match stream.sendfile_now(file.fd(), pos, left).map_err(SendFileError::of_sendfile)? {
+            Some(0) => return Err(SendFileError::too_short()),
             Some(n) => n,
             None => send_copied(stream, file, pos, left.min(WAIT_CHUNK)).await?,
         };
@@ -71,10 +71,15 @@ async fn send_window(stream: &RealStream, file: &RealReadable, window: Window) -
 }
 
 /// glommio has no wait for a writable socket; the wait inside a small ordinary write is one.
-async fn send_copied(stream: &RealStream, file: &RealReadable, pos: u64, len: usize) -> io::Result<usize> {
-    let chunk = file.read_at(pos, len).await?;
+async fn send_copied(
+    stream: &RealStream,
+    file: &RealReadable,
+    pos: u64,
+    len: usize,
+) -> Result<usize, SendFileError> {
+    let chunk = file.read_at(pos, len).await.map_err(SendFileError::File)?;
     if chunk.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than the range"));
+        return Err(SendFileError::too_short());
     }
-    stream.write_waiting(&chunk).await
+    stream.write_waiting(&chunk).await.map_err(SendFileError::Socket)
 }

@@ -11,6 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::context::{self, Backend};
 use crate::disk::FileRange;
 use crate::local::Notify;
+use crate::net::SendFileError;
 use crate::sim::world::SimShard;
 use crate::time::{self, Monotonic};
 
@@ -265,20 +266,17 @@ impl SimStream {
         Ok(())
     }
 
-    pub(crate) async fn send_file(&self, range: &FileRange) -> io::Result<()> {
+    pub(crate) async fn send_file(&self, range: &FileRange) -> Result<(), SendFileError> {
         let end = range.offset + range.len;
         let mut pos = range.offset;
         while pos < end {
             let want = usize::try_from((end - pos).min(crate::disk::SEND_WINDOW)).expect("at most a window");
-            let bytes = range.file.read_at(pos, want).await?;
+            let bytes = range.file.read_at(pos, want).await.map_err(SendFileError::File)?;
             if bytes.is_empty() {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the file is shorter than the range",
-                ));
+                return Err(SendFileError::too_short());
             }
             pos += bytes.len() as u64;
-            self.write_parts(&mut VecDeque::from([bytes])).await?;
+            self.write_parts(&mut VecDeque::from([bytes])).await.map_err(SendFileError::Socket)?;
         }
         Ok(())
     }

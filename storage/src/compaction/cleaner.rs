@@ -1,7 +1,6 @@
 //! The cleaner of a shard: it cleans the log that needs it most, one at a time, and says what a failure means for that
 //! log. As Kafka's `LogCleaner` and `LogCleanerManager.grabFilthiestCompactedLog`. Task queue `Background`.
 
-use std::io::ErrorKind;
 use std::rc::Rc;
 
 use kring_runtime::{fill_random, now, wall_ms, yield_if_needed};
@@ -181,12 +180,12 @@ impl Log {
         match stop {
             Stop::Aborted => {}
             _ if !self.may_clean() => {}
+            Stop::Unreadable(error) | Stop::Unwritable(error) if error.is_passing() => {
+                tracing::warn!(log = %self.name(), %error, "not compacted now; trying again later");
+            }
             Stop::Unreadable(error) | Stop::Unwritable(error @ LogError::Corrupt { .. }) => {
                 tracing::error!(log = %self.name(), %error, "not compacted any more until the next start");
                 self.0.uncleanable.set(true);
-            }
-            Stop::Unwritable(LogError::Io { kind: ErrorKind::StorageFull, path, .. }) => {
-                tracing::warn!(log = %self.name(), path = %path.display(), "no room to compact; trying again later");
             }
             Stop::Unwritable(error) | Stop::Torn(error) => self.fail(error),
         }

@@ -157,5 +157,5 @@ async fn remove(dir: &Path, name: &str) -> Result<(), LogError> {
 }
 
 async fn sync(dir: &Path) -> Result<(), LogError> {
-    fs::sync_dir(dir).await.map_err(|e| LogError::io(dir, "flushing directory", &e))
+    fs::sync_dir(dir).await.map_err(|e| LogError::flush(dir, "flushing directory", &e))
 }

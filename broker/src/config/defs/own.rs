@@ -11,9 +11,10 @@ properties! {
         "Memory for freshly written records, in bytes, shared by all cores; readers at the tail are served from it.";
     "kring.shards": Int = null, AtLeast(1);
         High ReadOnly Own "How many shards run, each on its own core. Without it one for each core.";
-    "log.dir.reserve.bytes": Long = "134217728", AtLeast(0);
+    "log.dir.reserve.bytes": Long = "1073741824", AtLeast(0);
         High ReadOnly Own
-        "Free space of a data directory below which produce is refused while all else goes on.";
+        "Free space of a data directory, at most a twentieth of its disk, below which produce is refused while all \
+         else goes on; 0 keeps none.";
 }
 
 properties! {
