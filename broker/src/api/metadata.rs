@@ -246,7 +246,7 @@ impl Lens<'_> {
             leader_epoch: partition.leader_epoch,
             replica_nodes,
             isr_nodes,
-            offline_replicas: offline(&self.alive, &partition.replicas),
+            offline_replicas: offline(self.image, &self.alive, partition),
         }
     }
 
@@ -263,9 +263,14 @@ impl Lens<'_> {
     }
 }
 
-/// Replicas that the client cannot reach.
-pub(super) fn offline(alive: &[i32], replicas: &[i32]) -> Vec<i32> {
-    replicas.iter().copied().filter(|id| !alive.contains(id)).collect()
+/// Replicas that the client cannot reach, or whose log directory failed.
+pub(super) fn offline(image: &Image, alive: &[i32], partition: &Partition) -> Vec<i32> {
+    let in_failed_dir = |id: i32| {
+        let dir = partition.directory_on(id).unwrap_or_default();
+        image.broker(id).is_some_and(|broker| !broker.has_online_dir(dir))
+    };
+    let replicas = partition.replicas.iter().copied();
+    replicas.filter(|id| !alive.contains(id) || in_failed_dir(*id)).collect()
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ fn respond(
     }
     let most = usize::try_from(body.response_partition_limit).unwrap_or(0).min(limit as usize).max(1);
     let mut page = Page {
+        image,
         alive: image.alive(listener).map(|(broker, _)| broker.id).collect(),
         cursor: (cursor.0, start),
         left: most,
@@ -65,6 +66,7 @@ fn refuse(body: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsRespo
 
 /// A response that fills up.
 struct Page<'a> {
+    image: &'a Image,
     alive: Vec<i32>,
     /// The topic to go on with, and its first partition that counts.
     cursor: (&'a str, usize),
@@ -92,7 +94,7 @@ impl Page<'_> {
         let end = start.saturating_add(self.left).min(topic.partitions.len());
         let numbered = topic.numbered().skip(start).take(end.saturating_sub(start));
         let partitions: Vec<_> =
-            numbered.map(|(index, state)| partition(&self.alive, index, state)).collect();
+            numbered.map(|(index, state)| partition(self.image, &self.alive, index, state)).collect();
         self.left -= partitions.len();
         self.response.topics.push(DescribeTopicPartitionsResponseTopic {
             name: Some(topic.name.clone()),
@@ -124,6 +126,7 @@ fn unknown(name: &Str) -> DescribeTopicPartitionsResponseTopic {
 }
 
 fn partition(
+    image: &Image,
     alive: &[i32],
     partition_index: i32,
     state: &Partition,
@@ -136,7 +139,7 @@ fn partition(
         isr_nodes: state.in_sync_replicas.to_vec(),
         eligible_leader_replicas: Some(state.eligible_leader_replicas.to_vec()),
         last_known_elr: Some(state.last_known_eligible_leaders.to_vec()),
-        offline_replicas: offline(alive, &state.replicas),
+        offline_replicas: offline(image, alive, state),
         ..DescribeTopicPartitionsResponsePartition::default()
     }
 }

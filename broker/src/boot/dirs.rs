@@ -6,29 +6,64 @@ use std::path::Path;
 use std::time::Duration;
 
 use kring_runtime::fs;
-use kring_storage::{LogDir, LogName, MetaProperties, OpenedLogDir};
+use kring_storage::{LogDir, LogError, LogName, MetaProperties, OpenedLogDir};
 use kring_wire::Uuid;
 
 use super::BootError;
 use crate::config::BrokerConfig;
-use crate::metadata::{Image, names};
+use crate::controller::Placement;
+use crate::metadata::{Image, Topic, names};
 use crate::shard::random_id;
 
 /// All log directories, and where each partition was found.
 pub(super) struct Dirs {
     pub dirs: Vec<LogDir>,
-    pub ids: Vec<Uuid>,
+    /// Their ids; `None` for one that could not be opened.
+    pub ids: Vec<Option<Uuid>>,
     pub located: HashMap<LogName, usize>,
     pub cluster_id: String,
     /// The broker epoch of the last clean stop, when all directories had one.
     pub was_clean: bool,
 }
 
-/// Opens every directory of `log.dirs`; makes what is missing.
+impl Dirs {
+    /// The directory of the metadata log: without it there is no broker.
+    pub const METADATA: usize = 0;
+
+    /// The ids of the directories that work.
+    pub fn online_ids(&self) -> Vec<Uuid> {
+        let online = self.dirs.iter().zip(&self.ids).filter(|(dir, _)| dir.offline().is_none());
+        online.filter_map(|(_, id)| *id).collect()
+    }
+
+    /// Which directory each partition was found in, if there is a choice.
+    pub fn placement(&self, image: &Image) -> Placement {
+        if self.dirs.len() < 2 {
+            return Placement::default();
+        }
+        let is_partial = self.dirs.iter().any(|dir| dir.offline().is_some());
+        let numbered =
+            image.topics().flat_map(|topic| topic.numbered().map(move |(index, _)| (topic, index)));
+        let id_of = |topic: &Topic, index: i32| {
+            let place = self.located.get(&LogName::new(topic.name.as_str(), index))?;
+            self.ids[*place]
+        };
+        let found = numbered.filter_map(|(topic, index)| Some(((topic.id, index), id_of(topic, index)?)));
+        Placement { found: found.collect(), is_partial }
+    }
+}
+
+/// Opens every directory of `log.dirs`; makes what is missing. One that its disk does not let us open is offline
+/// from the start, and the others go on without it, unless it holds the metadata log.
 pub(super) async fn open(config: &BrokerConfig) -> Result<Dirs, BootError> {
     let mut opened = Vec::with_capacity(config.dirs.logs.len());
-    for path in &config.dirs.logs {
-        opened.push(LogDir::open(path).await?);
+    for (place, path) in config.dirs.logs.iter().enumerate() {
+        opened.push(match LogDir::open(path).await {
+            Err(error @ LogError::Io { .. }) if place != Dirs::METADATA => {
+                OpenedLogDir::offline(path, &error)
+            }
+            other => other?,
+        });
     }
     let cluster_id = cluster_id(&opened)?;
     let mut dirs = Dirs {
@@ -39,7 +74,10 @@ pub(super) async fn open(config: &BrokerConfig) -> Result<Dirs, BootError> {
         cluster_id,
     };
     for (place, dir) in opened.into_iter().enumerate() {
-        let id = declare(&dir, &dirs.cluster_id, config.node.id).await?;
+        let id = match dir.dir.offline() {
+            None => Some(declare(&dir, &dirs.cluster_id, config.node.id).await?),
+            Some(_) => None,
+        };
         dir.deleted.iter().for_each(|path| dir.dir.remove_later(path.clone(), Duration::ZERO));
         dirs.located.extend(dir.partitions.into_iter().map(|name| (name, place)));
         dirs.ids.push(id);

@@ -22,6 +22,8 @@ pub enum BootError {
     },
     /// The metadata log cannot be read or written.
     Metadata(String),
+    /// The broker ran, and lost what it cannot do without.
+    Lost(String),
     /// Another shard said what was wrong.
     Elsewhere,
 }
@@ -31,7 +33,9 @@ impl fmt::Display for BootError {
         match self {
             Self::Runtime(error) => error.fmt(f),
             Self::LogDir(error) => log_dir_sentence(f, error),
-            Self::OtherNode(sentence) | Self::Metadata(sentence) => f.write_str(sentence),
+            Self::OtherNode(sentence) | Self::Metadata(sentence) | Self::Lost(sentence) => {
+                f.write_str(sentence)
+            }
             Self::Listen { address, error } => listen_sentence(f, address, error),
             Self::ReadyFile { path, error } => write!(f, "the ready file {path} cannot be written: {error}"),
             Self::Elsewhere => f.write_str("another shard did not start"),

@@ -7,6 +7,7 @@ mod error;
 mod listen;
 mod node;
 mod stages;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -10,11 +10,13 @@ use kring_storage::{ShardConfig, ShardStorage};
 
 use super::listen::{self, Sockets};
 use super::stages::{Found, Stages};
-use super::{BootError, banner, dirs};
+use super::{BootError, banner, dirs, watch};
 use crate::api::ApiState;
 use crate::metadata::{Endpoint, Image};
 use crate::net::Server;
-use crate::shard::{self, CONTROLLER_SHARD, Identity, MetadataLog, RunningController, Shard, ShardParts};
+use crate::shard::{
+    self, CONTROLLER_SHARD, Identity, MetadataLog, OnFailure, RunningController, Shard, ShardParts,
+};
 
 pub(super) async fn run(stages: Arc<Stages>, id: ShardId) -> Result<(), BootError> {
     let begun = now();
@@ -53,21 +55,22 @@ async fn first(stages: &Arc<Stages>, begun: Monotonic) -> Result<(), BootError> 
     let shard = make_shard(stages, id, &found);
     let commands = take_commands(stages, id, &shard);
     stages.taking_commands.pass().await;
-    let identity = identity(stages, &found);
-    let controller = shard::start_controller(&shard, log, image, identity).await;
+    let identity = identity(stages, &found, &image);
+    let controller = shard::start_controller(&shard, log, image, identity, on_metadata_failure(stages)).await;
     if controller.is_err() {
         stages.fail();
     }
     let checkpoints = keep_checkpoints(stages, &found);
+    let watching = watch::begin(stages, &found, &shard).await;
     let ready = spawn(Queue::Net, announce(stages.clone(), found.clone(), begun));
     let stop = spawn(Queue::Net, wait_for_stop(stages.clone()));
     serve_until_stopped(stages, &shard, sockets).await;
     stages.closed.reached().await;
-    drop((checkpoints, ready, stop));
+    drop((checkpoints, watching, ready, stop));
     let result = finish(controller, &found, &shard).await;
     stages.finished.make(());
     drop(commands);
-    if stages.has_failed() { result.and(Err(stages.cause())) } else { result }
+    if stages.has_failed() { Err(stages.cause_of(result)) } else { result }
 }
 
 /// The last steps, when every partition is closed.
@@ -86,7 +89,8 @@ async fn find(stages: &Stages) -> Result<(Found, (MetadataLog, Image), Sockets),
     let mut dirs = dirs::open(config).await?;
     let (bound, sockets) = listen::bind_first(config).await?;
     let storage = storage(stages);
-    let opened = MetadataLog::open(&storage, &dirs.dirs[0]).await.map_err(BootError::Metadata)?;
+    let opened =
+        MetadataLog::open(&storage, &dirs.dirs[dirs::Dirs::METADATA]).await.map_err(BootError::Metadata)?;
     dirs.set_strays_aside(&opened.1).await?;
     Ok((Found { dirs: Arc::new(dirs), bound: Arc::new(bound) }, opened, sockets))
 }
@@ -119,7 +123,16 @@ fn take_commands(stages: &Stages, id: ShardId, shard: &Rc<Shard>) -> Task<()> {
     spawn(Queue::Net, shard.clone().run(inbox))
 }
 
-fn identity(stages: &Stages, found: &Found) -> Identity {
+/// The controller's log is the truth about the cluster: a broker that cannot write it must not go on telling clients
+/// what it believes.
+fn on_metadata_failure(stages: &Arc<Stages>) -> OnFailure {
+    let stages = stages.clone();
+    Box::new(move |why| {
+        stages.give_up(format!("the broker stops: its metadata log can no longer be trusted: {why}"));
+    })
+}
+
+fn identity(stages: &Stages, found: &Found, image: &Image) -> Identity {
     let endpoints = found.bound.iter().filter_map(|bound| {
         let at = bound.advertised.as_ref()?;
         Some(Endpoint {
@@ -132,9 +145,10 @@ fn identity(stages: &Stages, found: &Found) -> Identity {
     Identity {
         rack: stages.plan.config.node.rack.as_deref().map(Into::into),
         incarnation_id: shard::random_id(),
-        log_dirs: found.dirs.ids.clone(),
+        log_dirs: found.dirs.online_ids(),
         endpoints: endpoints.collect(),
         after_unclean_stop: !found.dirs.was_clean,
+        placement: found.dirs.placement(image),
     }
 }
 
@@ -192,7 +206,7 @@ fn keep_checkpoints(stages: &Stages, found: &Found) -> Task<()> {
         let mut interval = kring_runtime::Interval::new(every);
         loop {
             interval.tick().await;
-            for dir in &dirs.dirs {
+            for dir in dirs.dirs.iter().filter(|dir| dir.offline().is_none()) {
                 if let Err(error) = dir.write_checkpoints().await {
                     tracing::error!(%error, "checkpoints are not written");
                 }
@@ -205,7 +219,7 @@ fn keep_checkpoints(stages: &Stages, found: &Found) -> Task<()> {
 async fn mark_clean(found: &Found, shard: &Shard) -> Result<(), BootError> {
     let epoch = shard.image().broker(shard.config().node.id).map_or(-1, |broker| broker.epoch);
     let mut result = Ok(());
-    for dir in &found.dirs.dirs {
+    for dir in found.dirs.dirs.iter().filter(|dir| dir.offline().is_none()) {
         let marked = dir.mark_clean(epoch).await;
         if !matches!(marked, Ok(true)) {
             tracing::warn!(path = %dir.path().display(), "the next start will check this directory");

@@ -134,9 +134,17 @@ impl Stages {
         self.fail();
     }
 
-    /// Why the start failed, as far as this shard is to say it.
-    pub(super) fn cause(&self) -> BootError {
-        self.lock_cause().take().unwrap_or(BootError::Elsewhere)
+    /// Ends a broker that cannot go on, as cleanly as it still can. The first sentence is the one that is told.
+    pub(super) fn give_up(&self, sentence: String) {
+        tracing::error!("{sentence}");
+        self.fail_because(BootError::Lost(sentence));
+        self.stopping.make(());
+    }
+
+    /// Why the broker failed, as far as this shard is to say it: what it failed for first, rather than what that
+    /// brought about at the end.
+    pub(super) fn cause_of(&self, result: Result<(), BootError>) -> BootError {
+        self.lock_cause().take().or(result.err()).unwrap_or(BootError::Elsewhere)
     }
 
     fn lock_cause(&self) -> MutexGuard<'_, Option<BootError>> {

@@ -7,6 +7,7 @@
 //! | `registration` | what a start writes |
 //! | `create_topics`, `missing_topics`, `placement` | new topics |
 //! | `create_partitions`, `delete_topics` | more partitions, no topic |
+//! | `directories` | what a failed log directory means for leaders |
 //! | `configs` | settings of topics, the broker, groups |
 //! | `producer_ids` | blocks of producer ids |
 //!
@@ -16,6 +17,7 @@ mod configs;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod directories;
 mod missing_topics;
 mod placement;
 mod producer_ids;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 
 use kring_wire::{ErrorCode, MetadataRecord, Uuid};
 
+pub use directories::{PartitionKey, Placement};
 pub use types::{
     AlteredResource, ConfigAlteration, ConfigChanges, ControllerReply, ControllerRequest, CreatedTopic,
     NewTopic, Outcome, PartitionIncrease, Refused, Registration, TopicCreation, TopicDeletion, TopicTarget,
@@ -102,6 +105,9 @@ impl Controller {
             R::CreatePartitions { topics, .. } => create_partitions::create(&self.image, topics),
             R::AlterConfigs { resources, .. } => configs::alter(self, resources),
             R::AllocateProducerIds { broker_id } => producer_ids::allocate(&self.image, broker_id),
+            R::FailDirectory { partitions, left } => {
+                directories::fail(&self.image, self.node_id, &partitions, left)
+            }
         }
     }
 

@@ -1,21 +1,21 @@
 //! What a start writes: the features that are on, this broker, and who leads its partitions.
 //! Never waits for a quorum: this node is all of it.
 
+use kring_wire::MetadataRecord;
 use kring_wire::messages::feature_level_record::FeatureLevelRecord;
-use kring_wire::messages::partition_change_record::PartitionChangeRecord;
 use kring_wire::messages::register_broker_record::{BrokerEndpoint, BrokerFeature, RegisterBrokerRecord};
-use kring_wire::{MetadataRecord, Uuid};
 
+use super::directories::{self, Placement};
 use super::types::{ControllerReply, Outcome, Registration};
 use crate::metadata::features::{METADATA_FEATURE, METADATA_VERSION, SUPPORTED, Supported};
-use crate::metadata::{Endpoint, Image, Partition};
+use crate::metadata::{Endpoint, Image};
 
 pub fn register(image: &Image, node_id: i32, registration: Registration) -> Outcome {
     let mut records = features(image);
     let broker_epoch = registration.broker_epoch;
-    let is_unclean = registration.after_unclean_stop;
+    let (is_unclean, placement) = (registration.after_unclean_stop, registration.placement.clone());
     records.push(broker_record(node_id, registration));
-    records.extend(elections(image, node_id, is_unclean));
+    records.extend(elections(image, node_id, is_unclean, &placement));
     Outcome { records, reply: ControllerReply::Registered { broker_epoch } }
 }
 
@@ -61,14 +61,10 @@ fn broker_record(broker_id: i32, from: Registration) -> MetadataRecord {
     record.into()
 }
 
-/// This node leads whatever it holds in sync: after an unclean stop in a new epoch, else only where it does
-/// not lead already (a directory that Apache Kafka closed has no leaders).
-fn elections(image: &Image, node_id: i32, is_unclean: bool) -> Vec<MetadataRecord> {
-    let needs = |p: &Partition| p.in_sync_replicas.contains(&node_id) && (is_unclean || p.leader != node_id);
-    let numbered = image.topics().flat_map(|topic| topic.numbered().map(|(index, p)| (topic.id, index, p)));
-    numbered.filter(|(_, _, p)| needs(p)).map(|(id, index, _)| election(id, index, node_id)).collect()
-}
-
-fn election(topic_id: Uuid, partition_id: i32, leader: i32) -> MetadataRecord {
-    PartitionChangeRecord { partition_id, topic_id, leader, ..PartitionChangeRecord::default() }.into()
+/// This node leads whatever it holds in sync and has found: after an unclean stop in a new epoch, else only where it
+/// does not lead already (a directory that Apache Kafka closed has no leaders).
+fn elections(image: &Image, node_id: i32, is_unclean: bool, placement: &Placement) -> Vec<MetadataRecord> {
+    let numbered = image.topics().flat_map(|topic| topic.numbered().map(|(index, p)| ((topic.id, index), p)));
+    let held = numbered.filter(|(_, p)| p.in_sync_replicas.contains(&node_id));
+    held.filter_map(|(key, p)| directories::settle(key, p, node_id, placement, is_unclean)).collect()
 }

@@ -67,6 +67,7 @@ fn registration(after_unclean_stop: bool) -> Registration {
         rack: None,
         log_dirs: vec![Uuid::from_u128(800)],
         after_unclean_stop,
+        placement: Placement::default(),
     }
 }
 
@@ -129,6 +130,7 @@ fn reply_lines(reply: &ControllerReply) -> Vec<String> {
             list.iter().map(|(r, result)| format!("{}/{}: {}", r.kind, r.name, said(result, ok))).collect()
         }
         ControllerReply::ProducerIds(result) => vec![said(result, |block| format!("{block:?}"))],
+        ControllerReply::DirectoryFailed => vec!["directory failed".to_string()],
     }
 }
 

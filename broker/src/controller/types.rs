@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use kring_wire::{ErrorCode, MetadataRecord, Str, Uuid};
 
+use super::directories::{PartitionKey, Placement};
 use crate::config::ConfigMap;
 use crate::metadata::{ConfigResource, Endpoint};
 
@@ -56,6 +57,12 @@ pub enum ControllerRequest {
     AllocateProducerIds {
         broker_id: i32,
     },
+    /// A log directory of this broker went offline.
+    FailDirectory {
+        partitions: Vec<PartitionKey>,
+        /// The directories that are left.
+        left: Vec<Uuid>,
+    },
 }
 
 /// In the order of the request, except where Kafka itself has another one.
@@ -67,6 +74,7 @@ pub enum ControllerReply {
     Partitions(Vec<(Str, Result<(), Refused>)>),
     Configs(Vec<(AlteredResource, Result<(), Refused>)>),
     ProducerIds(Result<Range<i64>, Refused>),
+    DirectoryFailed,
 }
 
 impl ControllerRequest {
@@ -79,7 +87,8 @@ impl ControllerRequest {
             Self::RegisterBroker(_)
             | Self::CreateMissing { .. }
             | Self::DeleteTopics { .. }
-            | Self::AllocateProducerIds { .. } => false,
+            | Self::AllocateProducerIds { .. }
+            | Self::FailDirectory { .. } => false,
         }
     }
 }
@@ -89,7 +98,7 @@ impl ControllerReply {
     /// broker does not start.
     pub fn refused(self, why: &Refused) -> Self {
         match self {
-            Self::Registered { .. } => self,
+            Self::Registered { .. } | Self::DirectoryFailed => self,
             Self::Topics(mut topics) => {
                 topics.iter_mut().for_each(|topic| topic.result = Err(why.clone()));
                 Self::Topics(topics)
@@ -131,6 +140,7 @@ pub struct Registration {
     /// Whether logs may have lost their ends: then every partition gets a new leader epoch, by which
     /// consumers notice (KIP-320).
     pub after_unclean_stop: bool,
+    pub placement: Placement,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 use kring_wire::messages::register_broker_record::{BrokerEndpoint, RegisterBrokerRecord};
 use kring_wire::{Str, Uuid};
 
+use super::partition::is_reserved_directory;
+
 /// Where clients of one listener reach a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -38,6 +40,15 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// Whether a replica in this directory can be served. What is not recorded is taken to be (KIP-858).
+    pub fn has_online_dir(&self, id: Uuid) -> bool {
+        match id {
+            Uuid::LOST_DIRECTORY => false,
+            id if is_reserved_directory(id) => true,
+            id => self.log_dirs.is_empty() || self.log_dirs.contains(&id),
+        }
+    }
+
     pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| &*endpoint.listener == listener)
     }

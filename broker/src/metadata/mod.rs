@@ -23,7 +23,7 @@ mod shared_map;
 
 pub use broker::{Broker, Endpoint, FeatureRange};
 pub use image::{Image, ReplayError};
-pub use partition::{NO_LEADER, Partition, Topic};
+pub use partition::{NO_LEADER, Partition, Topic, is_reserved_directory};
 pub use replay::{BatchError, BatchPlace, LoadError, Loaded, Replay, leader_batch, record_batch};
 pub use resource::{ConfigResource, ResourceKind};
 pub use shared_map::SharedMap;

@@ -14,6 +14,12 @@ const SAME_LEADER: i32 = -2;
 /// In a change record: the recovery state stays.
 const SAME_RECOVERY_STATE: i8 = -1;
 
+/// Directory ids that name no directory: 0 stands for one that is not recorded, 1 for none yet, 2 for one that is
+/// lost (KIP-858).
+pub fn is_reserved_directory(id: Uuid) -> bool {
+    id.as_u128() <= Uuid::LOST_DIRECTORY.as_u128()
+}
+
 /// Replicas and leadership of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Partition {
@@ -53,6 +59,12 @@ impl Partition {
         }
         next.partition_epoch += 1;
         next
+    }
+
+    /// The log directory of a broker's replica.
+    pub fn directory_on(&self, broker: i32) -> Option<Uuid> {
+        let at = self.replicas.iter().position(|replica| *replica == broker)?;
+        self.directories.get(at).copied()
     }
 
     pub(super) fn clear_eligible_leaders(&mut self) {

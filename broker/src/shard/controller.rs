@@ -10,7 +10,7 @@ use kring_wire::{ErrorCode, Str, Uuid};
 
 use super::metadata_log::MetadataLog;
 use super::{Command, Mesh, ReplyTo, Shard, give};
-use crate::controller::{Controller, ControllerReply, ControllerRequest, Refused, Registration};
+use crate::controller::{Controller, ControllerReply, ControllerRequest, Placement, Refused, Registration};
 use crate::metadata::{Endpoint, Image};
 
 /// Operations that may wait for their turn.
@@ -23,6 +23,7 @@ pub struct Identity {
     pub log_dirs: Vec<Uuid>,
     pub endpoints: Vec<Endpoint>,
     pub after_unclean_stop: bool,
+    pub placement: Placement,
 }
 
 type Operation = (ControllerRequest, ReplyTo<ControllerReply>);
@@ -37,6 +38,9 @@ pub struct RunningController {
     queue: Sender<Operation>,
     task: Task<MetadataLog>,
 }
+
+/// Told, once, why the metadata log can no longer be followed.
+pub type OnFailure = Box<dyn FnOnce(String)>;
 
 /// The decider and everything it needs done.
 struct Driver {
@@ -60,13 +64,14 @@ pub async fn start_controller(
     log: MetadataLog,
     image: Image,
     identity: Identity,
+    on_failure: OnFailure,
 ) -> Result<RunningController, String> {
     let controller = Controller::new(shard.config(), image);
     let mut driver = Driver { controller, log, mesh: shard.mesh.clone() };
     driver.begin(identity).await?;
     let (queue, operations) = channel::bounded(WAITING_OPERATIONS);
     *shard.controller.borrow_mut() = Some(ControllerHandle { queue: queue.clone() });
-    Ok(RunningController { queue, task: spawn(Queue::Net, driver.run(operations)) })
+    Ok(RunningController { queue, task: spawn(Queue::Net, driver.run(operations, on_failure)) })
 }
 
 impl RunningController {
@@ -90,6 +95,7 @@ impl Driver {
             rack: identity.rack,
             log_dirs: identity.log_dirs,
             after_unclean_stop: identity.after_unclean_stop,
+            placement: identity.placement,
         };
         match self.operate(ControllerRequest::RegisterBroker(registration)).await? {
             Operated::Done(_) => Ok(()),
@@ -97,13 +103,13 @@ impl Driver {
         }
     }
 
-    async fn run(mut self, operations: Receiver<Operation>) -> MetadataLog {
+    async fn run(mut self, operations: Receiver<Operation>, on_failure: OnFailure) -> MetadataLog {
         while let Ok((request, reply_to)) = operations.recv().await {
             match self.operate(request).await {
                 Ok(Operated::Done(reply) | Operated::Refused(reply)) => give(reply_to, reply),
                 Err(error) => {
-                    // What is not durable has not happened; without its log the controller can do nothing more.
-                    tracing::error!(%error, "metadata can no longer be changed");
+                    // What is not durable has not happened, but nobody can tell any more what is.
+                    on_failure(error);
                     break;
                 }
             }

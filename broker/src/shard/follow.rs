@@ -1,20 +1,26 @@
 //! Bringing this core's partitions in line with a new image: new ones are opened, removed ones deleted, changed
 //! configurations handed on. Images come one at a time. Never decides what the metadata should be.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::iter;
+use kring_runtime::{Queue, sleep, spawn};
 use kring_storage::{Log, LogDir, LogError, LogName, RecoveryReport};
 use kring_wire::Uuid;
 
 use super::Shard;
 use crate::config::TopicConfig;
 use crate::group::messages::DeletedTopic;
-use crate::metadata::{ConfigResource, Image, Topic};
+use crate::metadata::{self, ConfigResource, Image, NO_LEADER, Topic};
 use crate::partition::{Partition, PartitionId, PartitionParts, log_config};
+
+/// Until a partition that could not be opened for want of something is tried again.
+const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Logs that one shard opens at the same time, at start-up above all.
 const OPEN_AT_ONCE: usize = 32;
@@ -24,6 +30,8 @@ struct Missing {
     id: PartitionId,
     topic: Arc<Topic>,
     config: Arc<TopicConfig>,
+    /// It has just come into being, so that no directory can hold it.
+    is_new: bool,
 }
 
 impl Shard {
@@ -72,7 +80,7 @@ impl Shard {
 
     fn hand_on(&self, topic: &Topic, config: &Arc<TopicConfig>) {
         for (index, _) in topic.numbered() {
-            if let Ok(partition) = self.partition(PartitionId { topic: topic.id, index }) {
+            if let Some(partition) = self.known(PartitionId { topic: topic.id, index }) {
                 partition.set_config(config.clone(), self.config().producers.id_expiration_ms);
             }
         }
@@ -95,37 +103,68 @@ impl Shard {
     fn missing(&self, old: &Image, new: &Image) -> Vec<Missing> {
         let is_unchanged =
             |topic: &Arc<Topic>| old.topic_by_id(topic.id).is_some_and(|known| Arc::ptr_eq(known, topic));
+        // Before the first image nothing is known of what was there.
+        let at_start = old.brokers().is_empty();
         let mut missing = Vec::new();
         for topic in new.topics().filter(|topic| !is_unchanged(topic)) {
             for (index, state) in topic.numbered() {
                 let id = PartitionId { topic: topic.id, index };
-                match self.partition(id) {
-                    Ok(known) => known.set_leader_epoch(state.leader_epoch),
-                    Err(_) if self.mesh.owned_here(id) => {
+                match self.known(id) {
+                    Some(known) => self.follow_leader(&known, state),
+                    None if self.mesh.owned_here(id) => {
                         missing.push(Missing {
                             id,
                             topic: topic.clone(),
                             config: self.topic_config(topic.id),
+                            is_new: !at_start && old.partition(topic.id, index).is_none(),
                         });
                     }
-                    Err(_) => {}
+                    None => {}
                 }
             }
         }
         missing
     }
 
+    /// A partition whose directory failed is served by nobody until a start that finds it.
+    fn follow_leader(&self, known: &Rc<Partition>, state: &metadata::Partition) {
+        known.set_leader_epoch(state.leader_epoch);
+        if state.leader == NO_LEADER {
+            self.groups.drop_partition(known);
+        }
+    }
+
     async fn open(self: Rc<Self>, missing: Missing) {
         let name = LogName::new(missing.topic.name.as_str(), missing.id.index);
-        let dir = self.directory_for(&name);
-        match self.open_or_replace(&self.log_dirs[dir], name, &missing).await {
-            Ok(log) if self.is_closing.get() => close_unused(&log).await,
-            Ok(log) => self.adopt(missing, log, dir),
-            Err(error) => {
-                let partition = format!("{}-{}", missing.topic.name, missing.id.index);
-                tracing::error!(partition, %error, "this partition stays offline");
+        while let Some(place) = self.directory_for(&name, missing.is_new) {
+            let dir = &self.log_dirs[place.index()];
+            match self.open_or_replace(dir, name.clone(), &missing).await {
+                Ok(log) if self.is_closing.get() => return close_unused(&log).await,
+                Ok(log) => return self.adopt(missing, log, place.index()),
+                Err(error) if error.is_passing() => {
+                    tracing::warn!(partition = %name, %error, "this partition is opened later");
+                    return spawn(Queue::Background, self.open_later(missing)).detach();
+                }
+                Err(error) if missing.is_new && dir.offline().is_some() => {
+                    tracing::warn!(partition = %name, %error, "another directory is tried");
+                }
+                Err(error) => {
+                    return tracing::error!(partition = %name, %error, "this partition stays offline");
+                }
             }
         }
+        tracing::debug!(partition = %name, "in a log directory that is offline");
+    }
+
+    /// There was no room, or no file descriptor, to open it. The topic may be gone by then.
+    fn open_later(self: Rc<Self>, missing: Missing) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(async move {
+            sleep(OPEN_AGAIN_AFTER).await;
+            let is_wanted = self.image().partition(missing.id.topic, missing.id.index).is_some();
+            if is_wanted && self.known(missing.id).is_none() && !self.is_closing.get() {
+                self.open(missing).await;
+            }
+        })
     }
 
     /// A crash may have come between the record that deletes a topic and the removal of its directory. A topic of
@@ -158,21 +197,6 @@ impl Shard {
         });
         self.partitions.borrow_mut().insert(missing.id, partition.clone());
         self.groups.adopt(&missing.topic.name, partition);
-    }
-
-    /// Where a partition lives, or for a new one the working directory with the fewest partitions of this core.
-    fn directory_for(&self, name: &LogName) -> usize {
-        if let Some(place) = self.located.get(name) {
-            return *place;
-        }
-        let online = self.log_dirs.iter().enumerate().filter(|(_, dir)| dir.offline().is_none());
-        let mut counts: BTreeMap<usize, usize> = online.map(|(place, _)| (place, 0)).collect();
-        for partition in self.all_partitions() {
-            if let Some(count) = counts.get_mut(&partition.log_dir()) {
-                *count += 1;
-            }
-        }
-        counts.into_iter().min_by_key(|(place, count)| (*count, *place)).map_or(0, |(place, _)| place)
     }
 
     async fn remove(&self, partition: &Rc<Partition>) {

@@ -5,6 +5,7 @@
 mod cleaner;
 mod command;
 mod controller;
+mod directories;
 mod fetch;
 mod follow;
 mod gate;
@@ -25,7 +26,7 @@ use kring_storage::{LogDir, LogName, ShardStorage};
 use kring_wire::{ErrorCode, Str, Uuid};
 
 pub use command::{Answers, Command, FetchTerms, ReplyTo};
-pub use controller::{Identity, RunningController, random_id, start_controller};
+pub use controller::{Identity, OnFailure, RunningController, random_id, start_controller};
 pub use gate::{FetchGate, OpenOnDrop};
 pub use mesh::{CONTROLLER_SHARD, Inbox, Mesh};
 pub use metadata_log::MetadataLog;
@@ -36,6 +37,7 @@ use crate::metadata::Image;
 use crate::partition::{Partition, PartitionId, Refusal};
 use cleaner::CleanerStop;
 use controller::ControllerHandle;
+use directories::Opening;
 use groups::Groups;
 use producer_ids::ProducerIds;
 
@@ -50,6 +52,7 @@ pub struct Shard {
     located: HashMap<LogName, usize>,
     image: RefCell<Arc<Image>>,
     partitions: RefCell<HashMap<PartitionId, Rc<Partition>>>,
+    opening: Opening,
     /// The logs are being closed: nothing may append any more, and nothing is opened.
     is_closing: Cell<bool>,
     topic_configs: RefCell<HashMap<Uuid, Arc<TopicConfig>>>,
@@ -81,6 +84,7 @@ impl Shard {
             located: parts.located,
             image: RefCell::default(),
             partitions: RefCell::default(),
+            opening: Opening::default(),
             is_closing: Cell::new(false),
             topic_configs: RefCell::default(),
             producer_ids: ProducerIds::default(),
@@ -125,10 +129,21 @@ impl Shard {
         }
     }
 
-    /// A partition of this core.
+    /// A partition of this core, unless its log directory is offline.
     pub fn partition(&self, id: PartitionId) -> Result<Rc<Partition>, Refusal> {
-        let found = self.partitions.borrow().get(&id).cloned();
-        found.ok_or_else(|| self.why_absent(id).into())
+        match self.known(id) {
+            Some(partition) if self.is_offline(&partition) => Err(ErrorCode::KAFKA_STORAGE_ERROR.into()),
+            Some(partition) => Ok(partition),
+            None => Err(self.why_absent(id).into()),
+        }
+    }
+
+    fn known(&self, id: PartitionId) -> Option<Rc<Partition>> {
+        self.partitions.borrow().get(&id).cloned()
+    }
+
+    fn is_offline(&self, partition: &Partition) -> bool {
+        self.log_dirs[partition.log_dir()].offline().is_some()
     }
 
     /// A partition that the metadata knows and that is not here could not be opened.
