@@ -32,6 +32,8 @@ PROGRAMS = {
     "npm": "npm (Debian: npm)",
     "go": "Go 1.22 or newer (Debian: golang)",
     "cargo": "Rust's cargo",
+    "mkfs.ext4": "mkfs.ext4 (Debian: e2fsprogs)",
+    "mount": "mount (Debian: mount)", "umount": "umount (Debian: mount)",
     "make": "make", "gcc": "a C compiler", "g++": "a C++ compiler",
 }
 _class_path = []

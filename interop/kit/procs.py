@@ -17,6 +17,7 @@ from .polling import until as wait_until  # noqa: F401  (part of what this modul
 _lock = threading.Lock()
 _live = {}
 _temp_dirs = set()
+_cleanups = []
 
 
 def spawn(argv, **kwargs):
@@ -52,8 +53,15 @@ def kill_all():
         _signal_group(child, signal.SIGKILL)
     for child in children:
         child.wait()
+    while _cleanups:
+        _cleanups.pop()()
     for path in list(_temp_dirs):
         remove(path)
+
+
+def at_end(cleanup):
+    """Runs when all children are gone, however the run ends, before its folders are removed."""
+    _cleanups.append(cleanup)
 
 
 def temp_dir(prefix):
