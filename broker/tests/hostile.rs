@@ -125,6 +125,7 @@ fn a_partition_that_cannot_be_opened_is_told_apart_from_one_that_is_not_there() 
     let mut client = broker.connect();
     client.create_topic("bad", 1);
     client.create_topic("good", 1);
+    assert_eq!(client.produce("bad", 0, &["kept"]).error_code, 0);
     assert!(broker.stop().success());
     fs::write(dir.0.join("data/bad-0/partition.metadata"), "garbage").expect("a writable directory");
     let broker = Broker::start(&dir.0, &[]);

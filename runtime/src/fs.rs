@@ -45,6 +45,16 @@ pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     }
 }
 
+/// Makes a directory with one small file in it; directories above it are made, too. Nothing of it is durable, and after
+/// a crash the file may be empty or hold zeros: for what can be made again.
+pub async fn create_dir_with(path: impl AsRef<Path>, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let path = path.as_ref().to_owned();
+    match context::current() {
+        Backend::Real(_) => files::create_dir_with(path, name.to_owned(), bytes.to_vec()).await,
+        Backend::Sim(shard) => shard.files().create_dir_with(&path, name, bytes).await,
+    }
+}
+
 /// What a directory holds, sorted by name. Names that are not UTF-8 are skipped with a warning.
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
     let path = path.as_ref().to_owned();

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kring_runtime::sim::{RunEnd, Sim, SimConfig, crash};
+use kring_runtime::sim::{DiskOp, RunEnd, Sim, SimConfig, crash};
 use kring_runtime::{Queue, fs, random_below, sleep, spawn, wall_ms};
 
 use crate::batch::BatchInfo;
@@ -452,9 +452,30 @@ fn caught(mutation: Mutation) {
     assert!(!fails(seed), "seed {seed} fails without {mutation:?}, too");
 }
 
+/// Whether any file has changed its name when the new start could not be made durable.
+fn removes_files_without_a_durable_start() -> bool {
+    let sim = Sim::new(SimConfig::new(1, 1));
+    let disk = sim.disk();
+    let removes = sim.run(move |_| {
+        let disk = disk.clone();
+        async move {
+            let (_dir, log) = with_records(two_a_segment(), [1; 7]).await;
+            log.set_config(Rc::new(LogConfig { retention_bytes: Some(1000), ..two_a_segment() }));
+            disk.fail_from(DiskOp::Write, "log-start-offset-checkpoint", 0, 5);
+            assert!(log.delete_old_segments().await.is_err());
+            names().await.iter().any(|name| name.ends_with(".deleted"))
+        }
+    });
+    removes.unwrap_or_else(|error| panic!("{error}")).finished()[0]
+}
+
 #[test]
 fn removing_files_before_the_start_is_raised_is_noticed() {
-    caught(Mutation::DeleteBeforeStart);
+    assert!(!removes_files_without_a_durable_start());
+    mutation::switch(Some(Mutation::DeleteBeforeStart));
+    let removes = removes_files_without_a_durable_start();
+    mutation::switch(None);
+    assert!(removes, "the mutation goes unnoticed");
 }
 
 #[test]

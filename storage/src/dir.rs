@@ -125,6 +125,15 @@ struct CheckpointTurn {
     done: AtomicU64,
     writing: AtomicBool,
     ended: Event,
+    /// What both files hold since this process wrote them: a disk at rest stays at rest.
+    written: Mutex<(String, String)>,
+}
+
+impl CheckpointTurn {
+    fn written(&self) -> MutexGuard<'_, (String, String)> {
+        // A panic elsewhere ends the process; the pair is never left half changed.
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What opening found.
@@ -301,9 +310,12 @@ impl LogDir {
 
     async fn write_checkpoint_files(&self) -> Result<(), LogError> {
         let covers = self.0.checkpoint.asked.load(Ordering::Acquire);
-        let (recovery, start) = self.encode_points();
-        write_file(&self.0.path.join(RECOVERY_POINTS), recovery.as_bytes()).await?;
-        write_file(&self.0.path.join(START_OFFSETS), start.as_bytes()).await?;
+        let points = self.encode_points();
+        if *self.0.checkpoint.written() != points {
+            write_file(&self.0.path.join(RECOVERY_POINTS), points.0.as_bytes()).await?;
+            write_file(&self.0.path.join(START_OFFSETS), points.1.as_bytes()).await?;
+            *self.0.checkpoint.written() = points;
+        }
         self.write_cleaner_points().await?;
         self.0.checkpoint.done.store(covers, Ordering::Release);
         Ok(())
@@ -430,11 +442,17 @@ async fn lock(path: &Path) -> Result<LockGuard, LogError> {
 
 /// A small text file, `None` if it does not exist.
 pub(crate) async fn read_text(path: &Path) -> Result<Option<String>, LogError> {
+    let Some(bytes) = read_bytes(path).await? else { return Ok(None) };
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) => Err(LogError::corrupt(path, error.utf8_error().valid_up_to() as u64, "not text")),
+    }
+}
+
+/// A small file, `None` if it does not exist.
+pub(crate) async fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, LogError> {
     match fs::read(path).await {
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) => Err(LogError::corrupt(path, error.utf8_error().valid_up_to() as u64, "not text")),
-        },
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(LogError::io(path, "reading", &error)),
     }

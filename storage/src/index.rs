@@ -65,6 +65,22 @@ impl OffsetIndex {
         out
     }
 
+    /// The entries of a file that was not closed in order, up to the first that makes no sense or is of no offset
+    /// below `below`; and whether that was all of them.
+    pub fn decode_below(bytes: &[u8], below: u32) -> (OffsetIndex, bool) {
+        let mut index = OffsetIndex::default();
+        for entry in bytes.chunks_exact(OFFSET_ENTRY_BYTES) {
+            let (relative, position) = (be_u32(&entry[..4]), be_u32(&entry[4..]));
+            let rises = index.last().is_none_or(|(offset, place)| relative > offset && position > place);
+            if relative >= below || !rises || position == 0 {
+                break;
+            }
+            index.entries.push((relative, position));
+        }
+        let is_all = index.len() * OFFSET_ENTRY_BYTES == bytes.len();
+        (index, is_all)
+    }
+
     /// Entries of a file of a log `log_bytes` long. Kafka preallocates index files: zero entries after the
     /// first slot end the list, as they do for Kafka.
     pub fn decode(bytes: &[u8], log_bytes: u64) -> Result<OffsetIndex, BadIndex> {
@@ -137,6 +153,26 @@ impl TimeIndex {
     pub fn decode_last(bytes: &[u8; TIME_ENTRY_BYTES]) -> Option<(i64, u32)> {
         let entry = (be_i64(&bytes[..8]), be_u32(&bytes[8..]));
         (entry != (0, 0)).then_some(entry)
+    }
+
+    /// Forgets what lies after this relative offset.
+    pub fn truncate_after(&mut self, last: u32) {
+        self.entries.retain(|&(_, relative)| relative <= last);
+    }
+
+    /// As [`OffsetIndex::decode_below`].
+    pub fn decode_below(bytes: &[u8], below: u32) -> (TimeIndex, bool) {
+        let mut index = TimeIndex::default();
+        for entry in bytes.chunks_exact(TIME_ENTRY_BYTES) {
+            let (timestamp, relative) = (be_i64(&entry[..8]), be_u32(&entry[8..]));
+            let rises = index.last().is_none_or(|(time, offset)| timestamp > time && relative >= offset);
+            if relative >= below || !rises || (timestamp == 0 && relative == 0) {
+                break;
+            }
+            index.entries.push((timestamp, relative));
+        }
+        let is_all = index.len() * TIME_ENTRY_BYTES == bytes.len();
+        (index, is_all)
     }
 
     pub fn decode(bytes: &[u8]) -> Result<TimeIndex, BadIndex> {
@@ -307,6 +343,27 @@ mod tests {
         assert_eq!(OffsetIndex::decode(&bytes, 9000), Err(BadIndex::BeyondLog { entry: 1 }));
         let swapped: Vec<u8> = [&bytes[8..], &bytes[..8]].concat();
         assert_eq!(OffsetIndex::decode(&swapped, 9001), Err(BadIndex::NotRising { entry: 1 }));
+    }
+
+    #[test]
+    fn of_a_file_that_was_not_closed_the_entries_below_an_offset_are_taken() {
+        let (mut offsets, mut times) = (OffsetIndex::default(), TimeIndex::default());
+        for i in 1..10u32 {
+            offsets.push(i * 10, i * 5000);
+            times.push(i64::from(i), i * 10);
+        }
+        let (offset_bytes, time_bytes) = (offsets.encode(), times.encode());
+        assert_eq!(OffsetIndex::decode_below(&offset_bytes, u32::MAX), (offsets.clone(), true));
+        let (some, is_all) = OffsetIndex::decode_below(&offset_bytes, 40);
+        assert_eq!((some.last(), is_all), (Some((30, 15_000)), false));
+        let (mut some, is_all) = TimeIndex::decode_below(&time_bytes, 41);
+        assert_eq!((some.last(), is_all), (Some((4, 40)), false));
+        some.truncate_after(39);
+        assert_eq!(some.last(), Some((3, 30)));
+        for torn in [[&offset_bytes[..19], &[0; 30]].concat(), [&offset_bytes[..16], &[0xff; 8]].concat()] {
+            let (some, is_all) = OffsetIndex::decode_below(&torn, 1000);
+            assert_eq!((some.last(), is_all), (Some((20, 10_000)), false));
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@
 //! log.wait_written_unless_stalled(end).await  wait_committed_unless_stalled(end).await
 //! log.changed().await                       any of the offsets moved, or the log failed
 //! log.flush().await -> Result<Offset>       everything appended so far is durable
+//! log.unsaved_bytes()  save_recovery_point().await -> Result<()>     bounds what a recovery has to look at
 //! log.read(ReadRequest { offset, upto, max_bytes, min_one_batch }).await
 //!     -> Result<ReadChunk { parts: Vec<ReadPart::{Memory(Bytes), File(FileRange)}>, bytes, .. }>
 //!     chunk.into_bytes().await              for readers inside the broker
@@ -50,6 +51,7 @@ mod deletion_tests;
 mod dir;
 mod epochs;
 mod error;
+mod home;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod hostile;
@@ -63,6 +65,7 @@ mod mutation;
 mod producer;
 mod read;
 mod recovery;
+mod recovery_point;
 mod retention;
 mod scan;
 mod segment;
@@ -77,6 +80,7 @@ mod stall;
 mod tail;
 #[cfg(test)]
 mod testing;
+mod turn;
 mod txn_index;
 mod types;
 mod writer;

@@ -10,8 +10,8 @@ use crate::TopicId;
 use crate::checkpoint::LogName;
 use crate::dir::{LogDir, deleted_name, stray_name};
 use crate::error::LogError;
+use crate::home::topic_of;
 use crate::log::Log;
-use crate::recovery::topic_of;
 use crate::segment::{file_name, write_file};
 use crate::snapshot;
 use crate::types::Offset;
@@ -46,9 +46,10 @@ impl Log {
             (state.offsets.end(), state.segments.last().cloned(), snapshot::encode(&state.producers))
         };
         let Some(last) = last else { return Ok(()) };
-        last.seal(&self.0.shard).await?;
+        let _turn = self.0.files.take().await;
         write_file(&self.0.path.join(file_name(end, "snapshot")), &producers).await?;
-        self.write_epochs().await
+        self.write_epochs().await?;
+        last.seal(&self.0.shard).await
     }
 
     /// Until nothing is queued, in flight, or unflushed.

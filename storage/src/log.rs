@@ -21,11 +21,13 @@ use crate::dir::{LogDir, LogPoints};
 use crate::epochs::{EpochEnd, LeaderEpochs};
 use crate::error::LogError;
 use crate::producer::{ProducerBatch, ProducerError, ProducerStates, ProducerVerdict};
+use crate::recovery_point::SavedPoint;
 use crate::segment::Segment;
 use crate::shard::ShardStorage;
 use crate::snapshot;
 use crate::space::Claim;
 use crate::tail::{LogTail, Place};
+use crate::turn::Turn;
 use crate::types::{LeaderEpoch, LogOffsets, Offset};
 use crate::writer;
 
@@ -53,6 +55,10 @@ pub(crate) struct Inner {
     pub uncleanable: Cell<bool>,
     /// It is about to be closed or deleted: no cleaning begins any more, and a running one ends.
     pub closing: Cell<bool>,
+    /// The directory has been made durable: once it holds a segment.
+    pub home_is_durable: Cell<bool>,
+    /// For whoever replaces indexes, snapshots or epochs on disk.
+    pub files: Turn,
 }
 
 /// Never borrowed across an await.
@@ -66,6 +72,7 @@ pub(crate) struct State {
     pub epochs: LeaderEpochs,
     pub producers: ProducerStates,
     pub queue: AppendQueue,
+    pub saved: SavedPoint,
     /// The log takes no more appends: it failed, or it was closed.
     pub fault: Option<LogError>,
     /// Why the writer waits, while it does.
@@ -80,6 +87,7 @@ pub(crate) struct Loaded {
     pub segments: Vec<Rc<Segment>>,
     pub epochs: LeaderEpochs,
     pub producers: ProducerStates,
+    pub saved: SavedPoint,
 }
 
 /// The timer that `flush.ms` has set. One that was set by an older configuration wakes up for nothing.
@@ -114,9 +122,8 @@ impl Log {
         let points = dir.points_of(&name);
         points.set_recovery(loaded.offsets.durable());
         points.set_start(loaded.offsets.start());
-        let Loaded { offsets, segments, epochs, producers } = loaded;
-        let queue = AppendQueue::default();
-        let shown = Offset::ZERO;
+        let Loaded { offsets, segments, epochs, producers, saved } = loaded;
+        let (queue, has_segments, shown) = (AppendQueue::default(), !segments.is_empty(), Offset::ZERO);
         let state = State {
             config,
             offsets,
@@ -125,6 +132,7 @@ impl Log {
             epochs,
             producers,
             queue,
+            saved,
             fault: None,
             stalled: None,
             is_closing: false,
@@ -144,6 +152,8 @@ impl Log {
             cleaning: Cell::new(false),
             uncleanable: Cell::new(false),
             closing: Cell::new(false),
+            home_is_durable: Cell::new(has_segments),
+            files: Turn::default(),
         }))
     }
 

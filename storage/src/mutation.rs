@@ -8,6 +8,8 @@ pub(crate) enum Mutation {
     AcknowledgeBeforeFlush,
     /// A new segment's name is left to chance.
     SkipDirectoryFlush,
+    /// A new log's directory is left to chance.
+    LeaveNewDirectoryToChance,
     /// The next write forgets the partial block that the last one ended in.
     ForgetTailBlock,
     /// The next write takes one byte too few over from the partial block.
@@ -32,6 +34,8 @@ pub(crate) enum Mutation {
     ForgetStart,
     /// A write that the disk had no room for counts as written.
     TakeRefusedWriteForDone,
+    /// Recovery begins at the recovery point, even where the producers are known only from before it.
+    StartAfterProducers,
 }
 
 #[cfg(test)]

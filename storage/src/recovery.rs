@@ -1,6 +1,8 @@
 //! Opening a log: what its directory holds, whether it was closed in order, and where the trusted part ends.
 //! Cuts only what cannot have been durable; damage below that is an error. Shard that will own the log.
 
+mod start;
+
 use std::io::ErrorKind;
 use std::path::Path;
 use std::rc::Rc;
@@ -11,23 +13,25 @@ use kring_runtime::disk::{DirectFile, ReadHandle};
 use kring_runtime::{fs, wall_ms};
 
 use crate::TopicId;
-use crate::checkpoint::{self, LogName};
+use crate::checkpoint::LogName;
 use crate::compaction::{complete_swaps, is_of_swap};
 use crate::config::LogConfig;
 use crate::dir::{LogDir, LogPoints, bad_file, read_text};
 use crate::epochs::LeaderEpochs;
 use crate::error::LogError;
+use crate::home;
 use crate::index::Indexer;
 use crate::log::{Loaded, Log};
 use crate::producer::ProducerStates;
+use crate::recovery_point::SavedPoint;
 use crate::scan::{self, Care, Extent, Fault, Found, Met};
 use crate::segment::{Resumed, Segment, block_floor, parse_file_name, write_file};
 use crate::shard::ShardStorage;
 use crate::snapshot;
 use crate::types::{LogOffsets, Offset};
+use start::Start;
 
 pub(crate) const EPOCHS: &str = "leader-epoch-checkpoint";
-const METADATA: &str = "partition.metadata";
 /// Left by a deletion, or by a small file's replacement, that did not come to its end.
 const LEFTOVERS: [&str; 2] = [".deleted", ".tmp"];
 
@@ -70,8 +74,8 @@ async fn open(
     topic_id: Option<TopicId>,
 ) -> Result<(Log, RecoveryReport), LogError> {
     let path: Rc<Path> = Rc::from(dir.path().join(name.to_string()));
-    let found_id = claim_directory(dir, &path, topic_id).await.inspect_err(|error| dir.fail_on_io(error))?;
-    let files = Files::read(&path).await?;
+    let (files, found_id) =
+        claim_directory(&path, topic_id).await.inspect_err(|error| dir.fail_on_io(error))?;
     let points = dir.points_of(&name);
     let recovery = Recovery { path: path.clone(), config: config.clone(), points, clean: dir.left_clean() };
     let (loaded, report) = recovery.load(files).await?;
@@ -82,41 +86,20 @@ async fn open(
     Ok((Log::assemble(shard, dir, (name, found_id, path), config, loaded), report))
 }
 
-/// Makes the directory if it is missing, and checks that it belongs to this topic if it is not.
+/// Makes the directory if it is missing, and checks that it belongs to this topic if it holds records.
 async fn claim_directory(
-    dir: &LogDir,
     path: &Path,
     topic_id: Option<TopicId>,
-) -> Result<Option<TopicId>, LogError> {
-    let exists = fs::exists(path).await.map_err(|e| LogError::io(path, "looking for", &e))?;
-    if let Some(found) = topic_of(path).await? {
-        return match topic_id {
-            Some(expected) if expected != found => {
-                Err(LogError::foreign(path, format!("it belongs to topic id {found}, not {expected}")))
-            }
-            _ => Ok(Some(found)),
-        };
+) -> Result<(Files, Option<TopicId>), LogError> {
+    match Files::read(path).await? {
+        None => home::make(path, topic_id).await.map(|()| (Files::default(), topic_id)),
+        Some(files) if files.logs.is_empty() && topic_id.is_some() => Ok((files, topic_id)),
+        Some(files) => Ok((files, home::check(path, topic_id).await?)),
     }
-    if !exists {
-        fs::create_dir_all(path).await.map_err(|e| LogError::io(path, "creating", &e))?;
-    }
-    if let Some(id) = topic_id {
-        write_file(&path.join(METADATA), checkpoint::encode_partition_metadata(id).as_bytes()).await?;
-    }
-    if !exists {
-        fs::sync_dir(dir.path()).await.map_err(|e| LogError::io(dir.path(), "flushing directory", &e))?;
-    }
-    Ok(topic_id)
-}
-
-/// The topic that a partition directory says it belongs to; `None` if it says nothing or is not there.
-pub(crate) async fn topic_of(path: &Path) -> Result<Option<TopicId>, LogError> {
-    let metadata = path.join(METADATA);
-    let Some(text) = read_text(&metadata).await? else { return Ok(None) };
-    checkpoint::decode_partition_metadata(&text).map(Some).map_err(bad_file(&metadata))
 }
 
 /// What lies in a partition directory.
+#[derive(Default)]
 struct Files {
     /// Base offset and length, rising.
     logs: Vec<(Offset, u64)>,
@@ -125,13 +108,14 @@ struct Files {
 }
 
 impl Files {
-    async fn read(path: &Path) -> Result<Files, LogError> {
-        let mut entries = list(path).await?;
+    /// `None` if there is no such directory.
+    async fn read(path: &Path) -> Result<Option<Files>, LogError> {
+        let Some(mut entries) = list(path).await? else { return Ok(None) };
         if entries.iter().any(|entry| is_of_swap(&entry.name)) {
             complete_swaps(path, &entries).await?;
-            entries = list(path).await?;
+            entries = list(path).await?.unwrap_or_default();
         }
-        let mut files = Files { logs: Vec::new(), snapshots: Vec::new(), has_epochs: false };
+        let mut files = Files::default();
         for entry in entries {
             if LEFTOVERS.iter().any(|suffix| entry.name.ends_with(suffix)) {
                 remove_leftover(&path.join(&entry.name)).await?;
@@ -145,12 +129,17 @@ impl Files {
         }
         files.logs.sort_unstable();
         files.snapshots.sort_unstable();
-        Ok(files)
+        Ok(Some(files))
     }
 }
 
-async fn list(path: &Path) -> Result<Vec<fs::DirEntry>, LogError> {
-    fs::read_dir(path).await.map_err(|e| LogError::io(path, "listing", &e))
+/// `None` if there is no such directory.
+async fn list(path: &Path) -> Result<Option<Vec<fs::DirEntry>>, LogError> {
+    match fs::read_dir(path).await {
+        Ok(entries) => Ok(Some(entries)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LogError::io(path, "listing", &error)),
+    }
 }
 
 /// Whoever left it may be at it, too: a log that was closed in this process removes its deleted segments later.
@@ -175,6 +164,8 @@ type Known<'a> = (&'a mut ProducerStates, &'a mut LeaderEpochs, Offset);
 struct Active {
     resumed: Resumed,
     end_offset: Offset,
+    /// Bytes that the index files cover.
+    saved: u32,
 }
 
 impl Recovery {
@@ -184,25 +175,39 @@ impl Recovery {
         let Some(&(active_base, active_bytes)) = files.logs.last() else {
             return self.load_empty(report);
         };
-        if !self.clean {
-            // The file was written at the last roll, when the newest segment's batches may have been under way: what
-            // it says of them is learnt anew from those that arrived.
-            epochs.truncate_end(active_base);
-        }
         self.remove_stray_snapshots(&files, active_base).await?;
         let sealed = self.sealed_segments(&files.logs)?;
         let (mut producers, from) = self.producers_at(&files, active_base).await?;
+        let start = self.start_in(active_base, active_bytes, from).await?;
+        let (written_epochs, snapshot) = (epochs.clone(), self.inner_snapshot(&files, active_base));
+        if !self.clean {
+            // When the file was written, later batches may have been under way: what it says of them is learnt anew
+            // from those that arrived.
+            epochs.truncate_end(start.offset);
+        }
         let known = (&mut producers, &mut epochs, from);
         self.replay_sealed(&sealed, active_base, known, &mut report).await?;
         let known = (&mut producers, &mut epochs, from);
-        let active = self.load_active(active_base, active_bytes, known, &mut report).await?;
+        let active = self.load_active(start, active_bytes, known, &mut report).await?;
         let offsets = self.offsets(&files, active.end_offset)?;
         epochs.truncate_end(offsets.end());
         epochs.truncate_start(offsets.start());
+        if !self.clean {
+            // A segment may be here whose name was never flushed: the flush was cut short, or failed.
+            fs::sync_dir(&*self.path)
+                .await
+                .map_err(|e| LogError::io(&self.path, "flushing directory", &e))?;
+        }
+        if !self.clean && epochs != written_epochs {
+            // What was lost must not be taken for true by the next recovery.
+            write_file(&self.path.join(EPOCHS), epochs.encode().as_bytes()).await?;
+        }
         report.log_end_offset = offsets.end();
+        let snapshots = snapshot.into_iter().collect();
+        let saved = SavedPoint { segment: active_base, position: active.saved, snapshots };
         let mut segments: Vec<Rc<Segment>> = sealed.into_iter().map(Rc::new).collect();
         segments.push(Rc::new(Segment::resumed(self.path.clone(), active_base, wall_ms(), active.resumed)));
-        Ok((Loaded { offsets, segments, epochs, producers }, report))
+        Ok((Loaded { offsets, segments, epochs, producers, saved }, report))
     }
 
     /// No segment: nothing was ever appended, or all of it lies before the log's start.
@@ -215,7 +220,8 @@ impl Recovery {
         report.log_end_offset = start;
         let offsets = LogOffsets::recovered(start, start);
         let (epochs, producers) = (LeaderEpochs::default(), ProducerStates::default());
-        Ok((Loaded { offsets, segments: Vec::new(), epochs, producers }, report))
+        let saved = SavedPoint::default();
+        Ok((Loaded { offsets, segments: Vec::new(), epochs, producers, saved }, report))
     }
 
     fn offsets(&self, files: &Files, end: Offset) -> Result<LogOffsets, LogError> {
@@ -277,12 +283,16 @@ impl Recovery {
         Ok((ProducerStates::default(), from))
     }
 
-    /// A snapshot is kept where a segment begins, and where an orderly close was. After a crash the log may end
-    /// below one taken in the newest segment, so that one cannot be trusted.
+    /// A snapshot is kept where a segment begins, and the newest one inside the newest segment. After a crash the log
+    /// may end below one that the recovery point does not cover, so that one cannot be trusted.
     fn is_stray(&self, files: &Files, at: Offset, active_base: Offset) -> bool {
-        let newest = files.snapshots.last() == Some(&at);
         let at_segment = files.logs.binary_search_by_key(&at, |&(base, _)| base).is_ok();
-        if at > active_base { !(self.clean && newest) } else { !at_segment }
+        if at > active_base { self.inner_snapshot(files, active_base) != Some(at) } else { !at_segment }
+    }
+
+    fn inner_snapshot(&self, files: &Files, active_base: Offset) -> Option<Offset> {
+        let trusted = if self.clean { Offset::MAX } else { self.points.recovery() };
+        files.snapshots.iter().rev().copied().find(|&at| at <= trusted).filter(|&at| at > active_base)
     }
 
     async fn remove_stray_snapshots(&self, files: &Files, active_base: Offset) -> Result<(), LogError> {
@@ -322,19 +332,19 @@ impl Recovery {
 
     async fn load_active(
         &self,
-        base: Offset,
+        start: Start,
         bytes: u64,
         known: Known<'_>,
         report: &mut RecoveryReport,
     ) -> Result<Active, LogError> {
-        let size = self.size(base, bytes)?;
+        let size = self.size(start.base, bytes)?;
         if self.clean
-            && let Some(active) = self.resume_clean(base, size).await?
+            && let Some(active) = self.resume_clean(start.base, size).await?
             && active.end_offset <= known.2
         {
             return Ok(active);
         }
-        self.scan_active(base, size, known, report).await
+        self.scan_active(start, size, known, report).await
     }
 
     /// After an orderly end the index files lead to the end of the segment. `None` if they do not.
@@ -354,7 +364,7 @@ impl Recovery {
             tail_scan.first_timestamp = self.first_timestamp(base, size).await?;
         }
         let end_offset = found.end_offset.unwrap_or(base);
-        Ok(Some(Active { resumed: tail_scan.finish(size).await?, end_offset }))
+        Ok(Some(Active { resumed: tail_scan.finish(size).await?, end_offset, saved: size }))
     }
 
     async fn first_timestamp(&self, base: Offset, size: u32) -> Result<Option<i64>, LogError> {
@@ -368,21 +378,23 @@ impl Recovery {
 
     async fn scan_active(
         &self,
-        base: Offset,
+        start: Start,
         size: u32,
         known: Known<'_>,
         report: &mut RecoveryReport,
     ) -> Result<Active, LogError> {
         let (producers, epochs, from) = known;
-        let mut tail_scan = TailScan::new(self, base, Indexer::new());
-        let extent = Extent { base, from: 0, end: size, care: Care::NoGaps };
+        let base = start.base;
+        let extent = Extent { base, from: start.position, end: size, care: Care::NoGaps };
+        let (first_offset, saved) = (start.offset, if start.is_saved { start.position } else { 0 });
+        let mut tail_scan = TailScan::from(self, start);
         let found = self
             .scan(base, extent, report, |met| {
                 learn(met, from, producers, epochs);
                 tail_scan.meet(met);
             })
             .await?;
-        let end_offset = found.end_offset.unwrap_or(base);
+        let end_offset = found.end_offset.unwrap_or(first_offset);
         if end_offset < self.points.recovery() {
             let fault = found.fault.unwrap_or(Fault::Zeros);
             return Err(self.damaged(base, found.end, fault));
@@ -392,8 +404,10 @@ impl Recovery {
             let fault = found.fault.map(|fault| fault.to_string());
             tracing::warn!(path = %self.log_path(base).display(), position = found.end, ?fault, "torn write removed");
         }
-        self.cut(base, found.end).await?;
-        Ok(Active { resumed: tail_scan.finish(found.end).await?, end_offset })
+        if end_offset > self.points.recovery() || found.end != size {
+            self.cut(base, found.end).await?;
+        }
+        Ok(Active { resumed: tail_scan.finish(found.end).await?, end_offset, saved })
     }
 
     /// Removes what lies beyond the last good batch, and makes all before it durable: old batches beyond a hole
@@ -464,6 +478,11 @@ struct TailScan<'a> {
 impl<'a> TailScan<'a> {
     fn new(recovery: &'a Recovery, base: Offset, indexer: Indexer) -> TailScan<'a> {
         TailScan { recovery, base, indexer, first_timestamp: None, skip_first: false }
+    }
+
+    fn from(recovery: &'a Recovery, start: Start) -> TailScan<'a> {
+        let Start { base, position, first_timestamp, indexer, .. } = start;
+        TailScan { recovery, base, indexer, first_timestamp, skip_first: position > 0 }
     }
 
     fn meet(&mut self, met: &Met) {

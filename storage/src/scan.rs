@@ -2,10 +2,11 @@
 //! Changes nothing and trusts nothing: the first thing that is not a batch is the end. Owning shard.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kring_runtime::disk::ReadHandle;
-use kring_runtime::yield_if_needed;
+use kring_runtime::{Monotonic, now, yield_if_needed};
 
 use crate::batch::{BadBatch, BatchInfo, CRC_FROM, HEADER_BYTES};
 use crate::error::LogError;
@@ -15,6 +16,8 @@ use crate::types::Offset;
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 1 << 20;
+/// A walk that takes longer says how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 /// A control batch holds one short record; a longer one is not read for its content.
 const CONTROL_BYTES: u32 = 1 << 10;
 
@@ -192,11 +195,12 @@ struct Window<'a> {
     end: u32,
     start: u32,
     bytes: Bytes,
+    told: Monotonic,
 }
 
 impl<'a> Window<'a> {
     fn new(file: &'a ReadHandle, path: &'a Path, end: u32) -> Window<'a> {
-        Window { file, path, end, start: 0, bytes: Bytes::new() }
+        Window { file, path, end, start: 0, bytes: Bytes::new(), told: now() }
     }
 
     /// At least one byte from `at`, unless the extent or the file ends there.
@@ -224,7 +228,15 @@ impl<'a> Window<'a> {
         let read = self.file.read_at(u64::from(at), want).await;
         self.bytes = read.map_err(|e| LogError::io(self.path, "reading", &e))?;
         self.start = at;
+        self.tell_progress();
         Ok(())
+    }
+
+    fn tell_progress(&mut self) {
+        if self.told.elapsed() >= TELL_EVERY {
+            self.told = now();
+            tracing::info!(path = %self.path.display(), at = self.start, end = self.end, "still being read");
+        }
     }
 
     /// CRC-32C of a range, chunk by chunk: a damaged length must not decide how much memory is taken.

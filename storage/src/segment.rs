@@ -264,6 +264,19 @@ impl Segment {
         }
     }
 
+    /// Whether the indexes are still being added to.
+    pub fn is_growing(&self) -> bool {
+        matches!(&*self.indexes.borrow(), Indexes::Growing(_))
+    }
+
+    /// The content of the index files, as far as the segment has grown; `None` once it grows no more.
+    pub fn encode_indexes(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        match &*self.indexes.borrow() {
+            Indexes::Growing(indexer) => Some((indexer.offsets.encode(), indexer.times.encode())),
+            _ => None,
+        }
+    }
+
     /// Takes a batch at the end; returns the byte where it begins.
     pub fn append(&self, batch: &BatchInfo, config: &LogConfig) -> u32 {
         assert!(!self.sealed.get(), "append to a sealed segment");
@@ -400,13 +413,17 @@ impl Segment {
 
     /// The index files' content, or why they are of no use.
     pub async fn read_index_files(&self) -> Result<Result<LoadedIndexes, String>, LogError> {
-        let (offsets, times) = match (self.read_file("index").await?, self.read_file("timeindex").await?) {
-            (Some(offsets), Some(times)) => (offsets, times),
-            _ => return Ok(Err("an index file is missing".to_string())),
+        let Some((offsets, times)) = self.read_raw_indexes().await? else {
+            return Ok(Err("an index file is missing".to_string()));
         };
         let parsed = OffsetIndex::decode(&offsets, u64::from(self.size.get()))
             .and_then(|offsets| Ok(LoadedIndexes { offsets, times: TimeIndex::decode(&times)? }));
         Ok(parsed.map_err(|bad| bad.to_string()))
+    }
+
+    /// The index files as they lie there; `None` unless both are.
+    pub async fn read_raw_indexes(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, LogError> {
+        Ok(self.read_file("index").await?.zip(self.read_file("timeindex").await?))
     }
 
     async fn read_file(&self, suffix: &str) -> Result<Option<Vec<u8>>, LogError> {
@@ -441,8 +458,8 @@ impl Segment {
     }
 
     async fn write_indexes(&self, indexes: &LoadedIndexes) -> Result<(), LogError> {
-        write_file(&self.path("index"), &indexes.offsets.encode()).await?;
-        write_file(&self.path("timeindex"), &indexes.times.encode()).await
+        write_file(&self.path("timeindex"), &indexes.times.encode()).await?;
+        write_file(&self.path("index"), &indexes.offsets.encode()).await
     }
 
     /// Ends the segment: exact length, index files. The data is durable already.

@@ -21,9 +21,10 @@ use crate::log::Log;
 use crate::mutation::{self, Mutation};
 use crate::producer::ProducerStates;
 use crate::read::ReadRequest;
+use crate::recovery::RecoveryReport;
 use crate::shard::{ShardConfig, ShardStorage};
 use crate::testing::batch_with;
-use crate::types::{Offset, ProducerId};
+use crate::types::{LeaderEpoch, Offset, ProducerId};
 
 const LOGS: usize = 2;
 const BOOTS: usize = 4;
@@ -118,7 +119,7 @@ async fn boot(models: Models) {
     }
     for _ in 0..random_below(STEPS) {
         let number = random_below(logs.len() as u64) as usize;
-        step(&logs[number], number, &models).await;
+        step(&logs[number], &opened.dir, number, &models).await;
     }
     match random_below(3) {
         0 => {
@@ -137,8 +138,8 @@ async fn boot(models: Models) {
     crash().await;
 }
 
-async fn step(log: &Log, number: usize, models: &Models) {
-    match random_below(12) {
+async fn step(log: &Log, dir: &LogDir, number: usize, models: &Models) {
+    match random_below(13) {
         0 => {
             let end = log.flush().await.unwrap();
             let mut model = models[number].borrow_mut();
@@ -149,11 +150,28 @@ async fn step(log: &Log, number: usize, models: &Models) {
         3 => yield_now().await,
         4 => models[number].borrow_mut().leader_epoch += 1,
         5 if random_below(4) == 0 => delete_records(log, &models[number]).await,
+        6 => save(log.clone(), dir.clone()).await,
         _ => {
             for _ in 0..1 + random_below(6) {
                 append(log, number, models);
             }
         }
+    }
+}
+
+/// Writes recovery points down, at leisure or beside what follows.
+async fn save(log: Log, dir: LogDir) {
+    let saving = async move {
+        if random_below(3) > 0 {
+            log.save_recovery_point().await.unwrap();
+        }
+        if random_below(3) > 0 {
+            dir.write_checkpoints().await.unwrap();
+        }
+    };
+    match random_below(2) {
+        0 => saving.await,
+        _ => spawn(Queue::Background, saving).detach(),
     }
 }
 
@@ -328,6 +346,11 @@ fn skipping_the_directory_flush_is_noticed() {
 }
 
 #[test]
+fn leaving_a_new_directory_to_chance_is_noticed() {
+    caught(Mutation::LeaveNewDirectoryToChance);
+}
+
+#[test]
 fn forgetting_the_tail_block_is_noticed() {
     caught(Mutation::ForgetTailBlock);
 }
@@ -335,6 +358,31 @@ fn forgetting_the_tail_block_is_noticed() {
 #[test]
 fn believing_a_batch_without_its_checksum_is_noticed() {
     caught(Mutation::SkipChecksum);
+}
+
+/// A crash between a recovery point and its checkpoint: the older checkpoint does not cover the newer snapshot.
+fn producer_known_after_a_crash_before_the_checkpoint() -> bool {
+    let sim = Sim::new(SimConfig::new(11, 1));
+    once(&sim, || async {
+        let (dir, log, _) = reopen().await;
+        put_by(&log, 50, ProducerId(9)).await;
+        put_by(&log, 50, ProducerId(8)).await;
+        dir.write_checkpoints().await.unwrap();
+        put_by(&log, 10, ProducerId(8)).await;
+        log.save_recovery_point().await.unwrap();
+    });
+    sim.run(|_| async { reopen().await.1.producers(|all| all.get(ProducerId(9)).is_some()) })
+        .unwrap()
+        .finished()[0]
+}
+
+#[test]
+fn beginning_after_what_is_known_of_the_producers_is_noticed() {
+    assert!(producer_known_after_a_crash_before_the_checkpoint());
+    mutation::switch(Some(Mutation::StartAfterProducers));
+    let known = producer_known_after_a_crash_before_the_checkpoint();
+    mutation::switch(None);
+    assert!(!known, "the mutation goes unnoticed");
 }
 
 /// Boots once without a crash.
@@ -436,6 +484,132 @@ fn a_torn_batch_above_the_recovery_point_is_cut_off_and_appends_go_on() {
     });
     let bytes = sim.disk().peek(path).unwrap();
     assert_eq!(bytes.len(), 7 * 1061 + 361, "nothing of the old batches is left beyond the end");
+}
+
+/// Batches of one producer, in rising epochs.
+async fn put_many(log: &Log, batches: i64) {
+    put_by(log, batches, ProducerId(9)).await;
+}
+
+async fn put_by(log: &Log, batches: i64, id: ProducerId) {
+    for _ in 0..batches {
+        let base = log.offsets().end().0;
+        log.append(batch_with(base, 1, 1000, 1_000 + base, id.0, base as i32, (base / 50) as i32)).unwrap();
+    }
+    log.flush().await.unwrap();
+}
+
+async fn reopen() -> (LogDir, Log, RecoveryReport) {
+    let dir = LogDir::open(Path::new("/data")).await.unwrap().dir;
+    let shard = ShardStorage::new(ShardConfig { tail_cache_bytes: 0, ..ShardConfig::default() });
+    let config = Rc::new(LogConfig { producer_id_expiration_ms: i64::MAX, ..LogConfig::default() });
+    let (log, report) = Log::open(&shard, &dir, LogName::new("orders", 0), config, None).await.unwrap();
+    (dir, log, report)
+}
+
+#[test]
+fn a_recovery_looks_at_nothing_below_the_saved_point() {
+    let sim = Sim::new(SimConfig::new(7, 1));
+    once(&sim, || async {
+        let (dir, log, _) = reopen().await;
+        put_many(&log, 400).await;
+        log.save_recovery_point().await.unwrap();
+        assert_eq!(log.unsaved_bytes(), 0);
+        dir.write_checkpoints().await.unwrap();
+        put_many(&log, 20).await;
+        assert_eq!(log.unsaved_bytes(), 20 * 1061);
+    });
+    for _ in 0..2 {
+        once(&sim, || async {
+            let (_dir, log, report) = reopen().await;
+            assert_eq!(report.log_end_offset, Offset(420));
+            // The batches since the last index entry, and those since the checkpoint.
+            assert!((20..30).contains(&(report.bytes_scanned / 1061)), "{} bytes", report.bytes_scanned);
+            assert_eq!(read_everything(&log).await.unwrap().len(), 420 * 1061);
+            assert_eq!(log.producers(|all| all.get(ProducerId(9)).unwrap().last_sequence()), 419);
+            let ends: Vec<i64> = (0..9)
+                .map(|epoch| log.end_offset_for_epoch(LeaderEpoch(epoch)).unwrap().end_offset.0)
+                .collect();
+            assert_eq!(ends, [50, 100, 150, 200, 250, 300, 350, 400, 420]);
+        });
+    }
+}
+
+#[test]
+fn a_log_of_a_hundred_gibibytes_recovers_by_its_tail_alone() {
+    let (sim, segments, gib) = (Sim::new(SimConfig::new(10, 1)), 100, 1 << 30);
+    once(&sim, move || async move {
+        use kring_runtime::fs;
+        let dir = Path::new("/data/orders-0");
+        fs::create_dir_all(dir).await.unwrap();
+        for base in 0..segments {
+            let path = dir.join(crate::segment::file_name(Offset(base), "log"));
+            fs::write_atomic(&path, b"").await.unwrap();
+            fs::set_len(&path, gib).await.unwrap();
+        }
+        let newest = batch_with(segments, 1, 1000, 5, -1, -1, 0);
+        let path = |suffix| dir.join(crate::segment::file_name(Offset(segments), suffix));
+        fs::write_atomic(path("log"), &[&newest.header[..], &newest.body].concat()).await.unwrap();
+        fs::write_atomic(path("snapshot"), &crate::snapshot::encode(&ProducerStates::default()))
+            .await
+            .unwrap();
+        let points = format!("0\n1\norders 0 {segments}\n");
+        fs::write_atomic("/data/recovery-point-offset-checkpoint", points.as_bytes()).await.unwrap();
+    });
+    once(&sim, move || async move {
+        let (_dir, log, report) = reopen().await;
+        assert_eq!((report.segments_scanned, report.bytes_scanned), (1, 1061));
+        assert_eq!((log.size_bytes(), report.log_end_offset), (100 * gib + 1061, Offset(segments + 1)));
+    });
+}
+
+#[test]
+fn index_entries_that_the_recovery_point_does_not_cover_are_not_kept() {
+    let sim = Sim::new(SimConfig::new(8, 1));
+    let index = "/data/orders-0/00000000000000000000.index";
+    once(&sim, || async {
+        let (dir, log, _) = reopen().await;
+        put_many(&log, 100).await;
+        dir.write_checkpoints().await.unwrap();
+        put_many(&log, 100).await;
+        log.save_recovery_point().await.unwrap();
+    });
+    assert!(sim.disk().peek(index).is_some());
+    once(&sim, || async {
+        let (_dir, log, report) = reopen().await;
+        assert_eq!((report.log_end_offset, log.unsaved_bytes()), (Offset(200), 200 * 1061));
+    });
+    assert_eq!(sim.disk().peek(index), None);
+}
+
+#[test]
+fn a_segment_that_ends_while_its_recovery_point_is_written_keeps_the_files_of_its_end() {
+    let sim = Sim::new(SimConfig::new(9, 1));
+    once(&sim, || async {
+        let dir = LogDir::open(Path::new("/data")).await.unwrap().dir;
+        let shard = ShardStorage::new(ShardConfig::default());
+        let config = Rc::new(LogConfig { segment_bytes: 50_000, ..LogConfig::default() });
+        let name = LogName::new("orders", 0);
+        let (log, _) = Log::open(&shard, &dir, name, config, None).await.unwrap();
+        for _ in 0..30 {
+            put_many(&log, 7).await;
+            let saving = log.clone();
+            spawn(Queue::Background, async move { saving.save_recovery_point().await.unwrap() }).detach();
+            put(&log, 1000);
+        }
+        log.close().await.unwrap();
+        assert!(dir.mark_clean(1).await.unwrap());
+    });
+    once(&sim, || async {
+        let (_dir, log, report) = reopen().await;
+        assert!(report.clean && report.segments_scanned == 0, "{report:?}");
+        assert_eq!(report.log_end_offset, Offset(240));
+        assert_eq!(read_everything(&log).await.unwrap().len(), 240 * 1061);
+        let names = kring_runtime::fs::read_dir("/data/orders-0").await.unwrap();
+        let count = |suffix: &str| names.iter().filter(|entry| entry.name.ends_with(suffix)).count();
+        // One at the end of each segment, the newest one's at the orderly close.
+        assert_eq!(count(".snapshot"), count(".log"));
+    });
 }
 
 #[test]

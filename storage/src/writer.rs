@@ -63,7 +63,7 @@ async fn drain(log: &Log, mut taken: Option<Step>) -> Result<(), LogError> {
             None => return Ok(()),
             Some(Step::Write(write)) => insist_on(log, &write).await?,
             Some(Step::Roll(roll)) => log.insist(async || roll_segment(log, &roll).await).await?,
-            Some(Step::Epochs) => log.insist(async || log.write_epochs().await).await?,
+            Some(Step::Epochs) => log.insist(async || write_epochs_in_turn(log).await).await?,
         }
     }
 }
@@ -76,7 +76,13 @@ async fn insist_on(log: &Log, write: &Write) -> Result<(), LogError> {
     written
 }
 
+async fn write_epochs_in_turn(log: &Log) -> Result<(), LogError> {
+    let _turn = log.0.files.take().await;
+    log.write_epochs().await
+}
+
 async fn write_batches(log: &Log, write: &Write) -> Result<(), LogError> {
+    log.settle_home().await?;
     let file = write.segment.writer(&log.0.shard).await?;
     if !write_cached(log, &file, write)? {
         write_direct(log, &file, write).await?;
@@ -150,9 +156,13 @@ async fn roll_segment(log: &Log, roll: &Roll) -> Result<(), LogError> {
     if !mutation::on(Mutation::SkipFlushAtRoll) {
         flush_segment(log, &roll.ended).await?;
     }
-    roll.ended.seal(&log.0.shard).await?;
+    let turn = log.0.files.take().await;
+    // The index comes last: a recovery begins where it leads to, and needs the rest up to there.
     write_file(&log.0.path.join(file_name(roll.at, "snapshot")), &roll.producers).await?;
     log.write_epochs().await?;
+    roll.ended.seal(&log.0.shard).await?;
+    log.forget_snapshots_before(roll.at).await;
+    drop(turn);
     if let Some(next) = &roll.next {
         next.writer(&log.0.shard).await?;
     }

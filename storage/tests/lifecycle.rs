@@ -231,7 +231,10 @@ fn a_partition_of_another_topic_is_refused() {
     on_shard(|| async {
         let temp = TempDir::new("topic");
         let dir = open_dir(temp.path()).await;
-        drop(open(&shard(), &dir, LogConfig::default()).await);
+        let log = open(&shard(), &dir, LogConfig::default()).await;
+        append(&log, 1, 10);
+        log.flush().await.unwrap();
+        drop(log);
         let other = Some(Uuid([8; 16]));
         let name = LogName::new("orders", 0);
         let refused = Log::open(&shard(), &dir, name, Rc::new(LogConfig::default()), other).await;

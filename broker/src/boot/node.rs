@@ -161,6 +161,8 @@ async fn serve_until_stopped(stages: &Stages, shard: &Rc<Shard>, sockets: Socket
     let sweeping = server.sweep();
     let expiring = spawn(Queue::Background, shard.clone().expire_producers());
     let cleaning = spawn(Queue::Background, shard.clone().clean_logs());
+    // Not dropped: what it writes, it writes to the end, and closing a log waits for that.
+    spawn(Queue::Background, shard.clone().keep_recovery_points()).detach();
     stages.stopping.hear().await;
     drop((listening, sweeping, expiring));
     server.close();

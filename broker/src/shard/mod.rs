@@ -13,6 +13,7 @@ mod groups;
 mod mesh;
 mod metadata_log;
 mod producer_ids;
+mod recovery_points;
 mod serve;
 
 use std::cell::{Cell, RefCell};

@@ -14,6 +14,14 @@ pub(crate) async fn create_dir_all(path: PathBuf) -> io::Result<()> {
     blocking::run(move || fs::create_dir_all(path)).await
 }
 
+pub(crate) async fn create_dir_with(path: PathBuf, name: String, bytes: Vec<u8>) -> io::Result<()> {
+    blocking::run(move || {
+        fs::create_dir_all(&path)?;
+        fs::write(path.join(name), bytes)
+    })
+    .await
+}
+
 pub(crate) async fn read_dir(path: PathBuf) -> io::Result<Vec<DirEntry>> {
     blocking::run(move || list(&path)).await
 }

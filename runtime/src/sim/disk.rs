@@ -524,6 +524,12 @@ impl SimFiles {
         self.names(path, |names| names.create_dir_all(path)).await
     }
 
+    pub(crate) async fn create_dir_with(&self, path: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.create_dir_all(path).await?;
+        let file = self.disk.open(&path.join(name), Create::IfMissing)?;
+        write_small(&self.disk, &file, bytes).await
+    }
+
     pub(crate) async fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         let children = self.names(path, |names| names.children(path)).await?;
         Ok(children.into_iter().map(|(name, node)| entry(name, &node)).collect())
