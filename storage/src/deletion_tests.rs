@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,6 +20,7 @@ use crate::error::LogError;
 use crate::log::Log;
 use crate::mutation::{self, Mutation};
 use crate::read::ReadRequest;
+use crate::seeds;
 use crate::shard::{ShardConfig, ShardStorage};
 use crate::testing::batch_with;
 use crate::types::Offset;
@@ -423,33 +423,9 @@ fn live_through(seed: u64) {
     }
 }
 
-fn fails(seed: u64) -> bool {
-    catch_unwind(AssertUnwindSafe(|| live_through(seed))).is_err()
-}
-
-fn env_number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|value| value.parse().ok())
-}
-
 #[test]
 fn a_crash_at_any_point_of_a_deletion_neither_lowers_the_start_nor_loses_a_record() {
-    let seeds = match env_number("KRING_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..env_number("KRING_SEEDS").unwrap_or(100),
-    };
-    for seed in seeds {
-        let command =
-            format!("KRING_SEED={seed} cargo test -p kring-storage a_crash_at_any_point_of_a_deletion");
-        assert!(!fails(seed), "repeat with: {command}");
-    }
-}
-
-fn caught(mutation: Mutation) {
-    mutation::switch(Some(mutation));
-    let noticed = (0..300).find(|&seed| fails(seed));
-    mutation::switch(None);
-    let seed = noticed.unwrap_or_else(|| panic!("{mutation:?} goes unnoticed"));
-    assert!(!fails(seed), "seed {seed} fails without {mutation:?}, too");
+    seeds::hold(100, "a_crash_at_any_point_of_a_deletion", live_through);
 }
 
 /// Whether any file has changed its name when the new start could not be made durable.
@@ -480,5 +456,5 @@ fn removing_files_before_the_start_is_raised_is_noticed() {
 
 #[test]
 fn telling_a_start_that_is_not_durable_is_noticed() {
-    caught(Mutation::ForgetStart);
+    seeds::catch(Mutation::ForgetStart, 300, live_through);
 }

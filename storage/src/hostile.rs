@@ -121,9 +121,7 @@ async fn open_and_read() -> Option<(Offset, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::producer::{ProducerBatch, ProducerStates};
-    use crate::testing::batch_with;
-    use crate::types::ProducerId;
+    use crate::testing::{batch_with, three_producers};
 
     /// Splitmix64: one seed, one sequence.
     struct Random(u64);
@@ -195,18 +193,7 @@ mod tests {
 
     #[test]
     fn damaged_producer_snapshots_are_refused_also_when_their_checksum_is_made_to_hold() {
-        let mut states = ProducerStates::default();
-        for id in 1..=3 {
-            let batch = ProducerBatch {
-                producer_id: ProducerId(id),
-                epoch: 2,
-                base_sequence: 10,
-                last_offset_delta: 4,
-                max_timestamp: 7,
-                is_transactional: id == 2,
-            };
-            states.record(&batch, Offset(id * 100));
-        }
+        let snapshot = snapshot::encode(&three_producers());
         let with_crc = |bytes: &[u8]| {
             let mut bytes = bytes.to_vec();
             if bytes.len() > 6 {
@@ -215,10 +202,10 @@ mod tests {
             }
             producer_snapshot(&bytes);
         };
-        survives(producer_snapshot, &snapshot::encode(&states), ROUNDS);
+        survives(producer_snapshot, &snapshot, ROUNDS);
         let mut random = Random(1);
         for _ in 0..ROUNDS {
-            with_crc(&damaged(&mut random, &snapshot::encode(&states)));
+            with_crc(&damaged(&mut random, &snapshot));
         }
     }
 

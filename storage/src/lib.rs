@@ -68,6 +68,8 @@ mod recovery;
 mod recovery_point;
 mod retention;
 mod scan;
+#[cfg(test)]
+mod seeds;
 mod segment;
 mod shard;
 #[cfg(test)]

@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,6 +21,7 @@ use crate::mutation::{self, Mutation};
 use crate::producer::ProducerStates;
 use crate::read::ReadRequest;
 use crate::recovery::RecoveryReport;
+use crate::seeds;
 use crate::shard::{ShardConfig, ShardStorage};
 use crate::testing::batch_with;
 use crate::types::{LeaderEpoch, Offset, ProducerId};
@@ -300,39 +300,13 @@ fn live_through(seed: u64) {
     }
 }
 
-fn env_number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|value| value.parse().ok())
-}
-
-/// One seed by name, so many by `KRING_SEEDS`, or the default.
-fn seeds(count: u64) -> Vec<u64> {
-    match env_number("KRING_SEED") {
-        Some(seed) => vec![seed],
-        None => (0..env_number("KRING_SEEDS").unwrap_or(count)).collect(),
-    }
-}
-
-fn fails(seed: u64) -> bool {
-    catch_unwind(AssertUnwindSafe(|| live_through(seed))).is_err()
-}
-
 #[test]
 fn nothing_acknowledged_is_lost_or_changed_by_any_crash() {
-    for seed in seeds(60) {
-        assert!(
-            !fails(seed),
-            "repeat with: KRING_SEED={seed} cargo test -p kring-storage nothing_acknowledged"
-        );
-    }
+    seeds::hold(60, "nothing_acknowledged", live_through);
 }
 
-/// Some seed notices the bug, and passes without it.
 fn caught(mutation: Mutation) {
-    mutation::switch(Some(mutation));
-    let noticed = (0..200).find(|&seed| fails(seed));
-    mutation::switch(None);
-    let seed = noticed.unwrap_or_else(|| panic!("{mutation:?} goes unnoticed"));
-    assert!(!fails(seed), "seed {seed} fails without {mutation:?}, too");
+    seeds::catch(mutation, 200, live_through);
 }
 
 #[test]

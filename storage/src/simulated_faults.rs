@@ -4,7 +4,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,8 +18,9 @@ use crate::config::LogConfig;
 use crate::dir::LogDir;
 use crate::error::LogError;
 use crate::log::Log;
-use crate::mutation::{self, Mutation};
+use crate::mutation::Mutation;
 use crate::read::{ReadPart, ReadRequest};
+use crate::seeds;
 use crate::shard::{ShardConfig, ShardStorage};
 use crate::space::Claim;
 use crate::testing::batch_with;
@@ -322,26 +322,12 @@ fn live_through(seed: u64) {
     }
 }
 
-fn fails(seed: u64) -> bool {
-    catch_unwind(AssertUnwindSafe(|| live_through(seed))).is_err()
-}
-
 #[test]
 fn nothing_acknowledged_is_lost_when_the_disk_fills_up_and_is_freed() {
-    let named = std::env::var("KRING_SEED").ok().and_then(|seed| seed.parse().ok());
-    for seed in named.map_or(0..25, |seed: u64| seed..seed + 1) {
-        assert!(
-            !fails(seed),
-            "repeat with: KRING_SEED={seed} cargo test -p kring-storage when_the_disk_fills_up"
-        );
-    }
+    seeds::hold(25, "when_the_disk_fills_up", live_through);
 }
 
 #[test]
 fn taking_a_write_without_room_for_done_is_noticed() {
-    mutation::switch(Some(Mutation::TakeRefusedWriteForDone));
-    let noticed = (0..200).find(|&seed| fails(seed));
-    mutation::switch(None);
-    let seed = noticed.expect("the mutation goes unnoticed");
-    assert!(!fails(seed), "seed {seed} fails without it, too");
+    seeds::catch(Mutation::TakeRefusedWriteForDone, 200, live_through);
 }

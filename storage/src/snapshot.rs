@@ -117,33 +117,17 @@ impl Fields<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::producer::ProducerBatch;
-
-    fn states() -> ProducerStates {
-        let mut states = ProducerStates::default();
-        for id in 1..=3 {
-            let batch = ProducerBatch {
-                producer_id: ProducerId(id),
-                epoch: 2,
-                base_sequence: 10,
-                last_offset_delta: 4,
-                max_timestamp: 1_700_000_000_000 + id,
-                is_transactional: id == 2,
-            };
-            states.record(&batch, Offset(id * 100));
-        }
-        states
-    }
+    use crate::testing::three_producers;
 
     #[test]
     fn a_snapshot_brings_back_every_producer() {
-        assert_eq!(decode(&encode(&states())).unwrap(), states());
+        assert_eq!(decode(&encode(&three_producers())).unwrap(), three_producers());
         assert_eq!(decode(&encode(&ProducerStates::default())).unwrap(), ProducerStates::default());
     }
 
     #[test]
     fn a_flipped_bit_or_a_lost_byte_is_noticed() {
-        let good = encode(&states());
+        let good = encode(&three_producers());
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;

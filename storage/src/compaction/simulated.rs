@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,9 +20,10 @@ use crate::checkpoint::LogName;
 use crate::config::LogConfig;
 use crate::dir::LogDir;
 use crate::log::Log;
-use crate::mutation::{self, Mutation};
+use crate::mutation::Mutation;
 use crate::producer::ProducerStates;
 use crate::read::ReadRequest;
+use crate::seeds;
 use crate::shard::{ShardConfig, ShardStorage};
 use crate::types::Offset;
 
@@ -384,35 +384,14 @@ fn live_through(seed: u64) {
     }
 }
 
-fn env_number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|value| value.parse().ok())
-}
-
-fn seeds(count: u64) -> Vec<u64> {
-    match env_number("KRING_SEED") {
-        Some(seed) => vec![seed],
-        None => (0..env_number("KRING_SEEDS").unwrap_or(count)).collect(),
-    }
-}
-
-fn fails(scenario: fn(u64), seed: u64) -> bool {
-    catch_unwind(AssertUnwindSafe(|| scenario(seed))).is_err()
-}
-
 #[test]
 fn compaction_keeps_the_last_value_of_each_key_through_any_crash() {
-    for seed in seeds(25) {
-        let failed = fails(live_through, seed);
-        assert!(!failed, "repeat with: KRING_SEED={seed} cargo test -p kring-storage compaction_keeps");
-    }
+    seeds::hold(25, "compaction_keeps", live_through);
 }
 
 #[test]
 fn a_crash_at_any_moment_of_an_exchange_leaves_the_old_segments_or_the_new_one() {
-    for seed in seeds(100) {
-        let failed = fails(exchange_through, seed);
-        assert!(!failed, "repeat with: KRING_SEED={seed} cargo test -p kring-storage moment_of_an_exchange");
-    }
+    seeds::hold(100, "moment_of_an_exchange", exchange_through);
 }
 
 #[test]
@@ -440,13 +419,8 @@ fn a_log_closes_at_once_however_slowly_it_is_cleaned() {
     sim.run(move |_| closes()).unwrap_or_else(|error| panic!("{error}")).finished();
 }
 
-/// Some seed notices the bug, and passes without it.
 fn caught(mutation: Mutation, scenario: fn(u64)) {
-    mutation::switch(Some(mutation));
-    let noticed = (0..200).find(|&seed| fails(scenario, seed));
-    mutation::switch(None);
-    let seed = noticed.unwrap_or_else(|| panic!("{mutation:?} goes unnoticed"));
-    assert!(!fails(scenario, seed), "seed {seed} fails without {mutation:?}, too");
+    seeds::catch(mutation, 200, scenario);
 }
 
 #[test]

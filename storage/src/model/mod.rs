@@ -9,7 +9,6 @@ mod reference;
 mod steps;
 
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,7 +20,8 @@ use crate::checkpoint::LogName;
 use crate::dir::LogDir;
 use crate::error::LogError;
 use crate::log::Log;
-use crate::mutation::{self, Mutation};
+use crate::mutation::Mutation;
+use crate::seeds;
 use crate::shard::{ShardConfig, ShardStorage};
 use reference::Reference;
 
@@ -159,26 +159,8 @@ fn live_through(seed: u64, behaviour: Disk) {
     }
 }
 
-fn env_number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|value| value.parse().ok())
-}
-
-/// One seed by name, so many by `KRING_SEEDS`, or the default.
-fn seeds(count: u64) -> Vec<u64> {
-    match env_number("KRING_SEED") {
-        Some(seed) => vec![seed],
-        None => (0..env_number("KRING_SEEDS").unwrap_or(count)).collect(),
-    }
-}
-
-fn fails(seed: u64, behaviour: Disk) -> bool {
-    catch_unwind(AssertUnwindSafe(|| live_through(seed, behaviour))).is_err()
-}
-
 fn holds_for(count: u64, behaviour: Disk, test: &str) {
-    for seed in seeds(count) {
-        assert!(!fails(seed, behaviour), "repeat with: KRING_SEED={seed} cargo test -p kring-storage {test}");
-    }
+    seeds::hold(count, test, |seed| live_through(seed, behaviour));
 }
 
 #[test]
@@ -191,13 +173,8 @@ fn nothing_durable_is_lost_or_changed_by_a_disk_that_fails() {
     holds_for(400, Disk::Failing, "changed_by_a_disk_that_fails");
 }
 
-/// Some seed notices the bug, and passes without it.
 fn caught(mutation: Mutation, behaviour: Disk) {
-    mutation::switch(Some(mutation));
-    let noticed = (0..400).find(|&seed| fails(seed, behaviour));
-    mutation::switch(None);
-    let seed = noticed.unwrap_or_else(|| panic!("{mutation:?} goes unnoticed"));
-    assert!(!fails(seed, behaviour), "seed {seed} fails without {mutation:?}, too");
+    seeds::catch(mutation, 400, |seed| live_through(seed, behaviour));
 }
 
 #[test]
