@@ -3,8 +3,7 @@
 
 use std::rc::Rc;
 
-use kring_runtime::fs;
-
+use crate::dir::read_bytes;
 use crate::error::LogError;
 use crate::log::Log;
 use crate::segment::Segment;
@@ -35,9 +34,7 @@ impl Log {
 
 async fn read_index(segment: &Rc<Segment>) -> Result<Vec<AbortedTransaction>, LogError> {
     let path = segment.path("txnindex");
-    match fs::read(&path).await {
-        Ok(bytes) => txn_index::decode(&bytes).map_err(|bad| LogError::corrupt(&path, 0, bad.to_string())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(LogError::io(&path, "reading", &error)),
-    }
+    // Most segments have none.
+    let bytes = read_bytes(&path).await?.unwrap_or_default();
+    txn_index::decode(&bytes).map_err(|bad| LogError::corrupt(&path, 0, bad.to_string()))
 }

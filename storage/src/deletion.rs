@@ -195,24 +195,18 @@ impl Log {
         }
         let aside = self.put_aside(&segments, &FILES).await;
         let paths = aside.inspect_err(|error| self.fail_unless_passing(error))?;
+        self.remove_files_later(paths, segments);
+        Ok(())
+    }
+
+    /// Removes files that were put aside, after `file.delete.delay.ms`. `deleted` segments let go of what they hold.
+    pub(crate) fn remove_files_later(&self, paths: Vec<PathBuf>, deleted: Vec<Rc<Segment>>) {
         let (delay, shard) = (self.config().file_delete_delay, self.0.shard.clone());
         spawn(Queue::Background, async move {
             sleep(delay).await;
             // A reader that came late may have opened one again.
-            segments.iter().for_each(|segment| segment.release_all(shard.budget()));
-            let turn = shard.removal_turn().await;
-            remove_files(&paths).await;
-            drop(turn);
-        })
-        .detach();
-        Ok(())
-    }
-
-    /// Removes files that were put aside, after `file.delete.delay.ms`.
-    pub(crate) fn remove_files_later(&self, paths: Vec<PathBuf>) {
-        let delay = self.config().file_delete_delay;
-        spawn(Queue::Background, async move {
-            sleep(delay).await;
+            deleted.iter().for_each(|segment| segment.release_all(shard.budget()));
+            let _turn = shard.removals().take().await;
             remove_files(&paths).await;
         })
         .detach();

@@ -188,8 +188,8 @@ impl Log {
     }
 
     /// Adds a batch at the end, at once: the offset is taken and readers below the high watermark see nothing of
-    /// it yet. Writing starts by itself, and may be over when this returns. The batch's base offset must be the log's end: whoever assigns offsets
-    /// has read it in the same turn of the shard.
+    /// it yet. Writing starts by itself, and may be over when this returns. The batch's base offset must be the log's
+    /// end: whoever assigns offsets has read it in the same turn of the shard.
     pub fn append(&self, batch: LogBatch) -> Result<Appended, LogError> {
         let info = BatchInfo::parse(&batch.header).expect("the batch was validated");
         assert_eq!(info.bytes as usize, batch.header.len() + batch.body.len(), "the header tells the length");

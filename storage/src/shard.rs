@@ -5,13 +5,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
-use kring_runtime::local::Notify;
 use kring_runtime::{Queue, spawn};
 
 use crate::arena::Arena;
 use crate::log::Log;
 use crate::segment::Segment;
 use crate::tail::TailCache;
+use crate::turn::Turn;
 
 /// Budgets of one shard: its part of what the process may use.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ struct Shared {
     arena: Arena,
     budget: ResidencyBudget,
     flushes: FlushEpochs,
-    removals: Removals,
+    removals: Turn,
 }
 
 impl ShardStorage {
@@ -49,7 +49,7 @@ impl ShardStorage {
             arena: Arena::default(),
             budget: ResidencyBudget::new(config),
             flushes: FlushEpochs::default(),
-            removals: Removals::default(),
+            removals: Turn::default(),
         }))
     }
 
@@ -75,15 +75,10 @@ impl ShardStorage {
         &self.0.budget
     }
 
-    /// Waits until nobody else of this shard removes files.
-    pub(crate) async fn removal_turn(&self) -> RemovalTurn {
-        loop {
-            let ended = self.0.removals.ended.notified();
-            if !self.0.removals.busy.replace(true) {
-                return RemovalTurn(self.clone());
-            }
-            ended.await;
-        }
+    /// For whoever removes files. Removing a segment of 1 GiB takes its file system up to a second: one at a time, so
+    /// that what produce needs of the few threads for such calls stays free.
+    pub(crate) fn removals(&self) -> &Turn {
+        &self.0.removals
     }
 
     /// Puts a log into the next flush epoch.
@@ -93,24 +88,6 @@ impl ShardStorage {
         if !flushes.running.replace(true) {
             spawn(Queue::Append, run_flush_epochs(self.clone())).detach();
         }
-    }
-}
-
-/// Removing a segment of 1 GiB takes its file system up to a second: one at a time, so that what produce needs of the
-/// few threads for such calls stays free.
-#[derive(Default)]
-struct Removals {
-    busy: Cell<bool>,
-    ended: Notify,
-}
-
-/// The right to remove files; given back when dropped.
-pub(crate) struct RemovalTurn(ShardStorage);
-
-impl Drop for RemovalTurn {
-    fn drop(&mut self) {
-        self.0.0.removals.busy.set(false);
-        self.0.0.removals.ended.notify_all();
     }
 }
 

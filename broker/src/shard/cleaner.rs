@@ -1,6 +1,6 @@
 //! Housekeeping of this core's logs, in rounds at the intervals of the configuration: old segments are deleted,
-//! compacted logs are cleaned. What goes is the log's decision. A log is cleaned by one round at a time: whoever changes its segments holds its
-//! cleaning turn.
+//! compacted logs are cleaned. What goes is the log's decision. A log is cleaned by one round at a time: whoever
+//! changes its segments holds its cleaning turn.
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -38,7 +38,8 @@ impl Log {
         for segment in old {
             segment.retire(self.0.shard.budget());
         }
-        self.remove_files_later(aside);
+        // Retired ones keep what their readers hold.
+        self.remove_files_later(aside, Vec::new());
         Ok(())
     }
 
