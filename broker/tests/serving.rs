@@ -129,6 +129,20 @@ fn records_and_topics_outlive_a_clean_stop_and_a_kill() {
     }
 }
 
+/// The kernel frees the port and the lock of a killed process a little later than it reports its end.
+#[test]
+fn a_killed_broker_is_followed_at_once_by_one_at_the_same_place() {
+    let dir = TempDir::new("follow");
+    let mut broker = Broker::start(&dir.0, &["--shards", "2"]);
+    let address = broker.address.clone();
+    for _ in 0..30 {
+        let _clients = [broker.connect(), broker.connect()];
+        broker.kill();
+        broker = Broker::start_at(&dir.0, &address, &["--shards", "2"]);
+    }
+    assert!(broker.stop().success());
+}
+
 #[test]
 fn a_repeated_batch_of_an_idempotent_producer_is_stored_once_even_after_a_kill() {
     let dir = TempDir::new("idempotent");

@@ -2,11 +2,11 @@
 //! Every function waits on the blocking pool; none blocks its shard. In a simulation they act on the simulated disk.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::context::{self, Backend};
 use crate::real::files;
+use crate::real::lock::FileLock;
 
 /// One name in a directory. `len` is in bytes, and of no meaning for directories.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,7 +24,8 @@ pub struct DiskSpace {
     pub total_bytes: u64,
 }
 
-/// An exclusive lock; dropping it releases it, and so does the end of the process, however it ends.
+/// An exclusive lock; dropping it releases it. A process that ends in any other way holds it for as long as the kernel
+/// is still at what its shards had begun: whoever has the lock meets no write of the one before.
 #[derive(Debug)]
 pub struct LockGuard {
     _held: Held,
@@ -32,7 +33,7 @@ pub struct LockGuard {
 
 #[derive(Debug)]
 enum Held {
-    Real { _fd: OwnedFd },
+    Real { _lock: FileLock },
     Sim { _lock: crate::sim::disk::SimLock },
 }
 
@@ -163,7 +164,7 @@ pub async fn set_len(path: impl AsRef<Path>, len: u64) -> io::Result<()> {
 pub async fn lock_exclusive(path: impl AsRef<Path>) -> io::Result<LockGuard> {
     let path = path.as_ref().to_owned();
     let held = match context::current() {
-        Backend::Real(_) => Held::Real { _fd: files::lock_exclusive(path).await? },
+        Backend::Real(_) => Held::Real { _lock: FileLock::take(path).await? },
         Backend::Sim(shard) => Held::Sim { _lock: shard.files().lock_exclusive(&path).await? },
     };
     Ok(LockGuard { _held: held })

@@ -3,12 +3,14 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use kring_runtime::net::{AcceptError, Listener, connect};
-use kring_runtime::{RuntimeConfig, WatchdogConfig, run, signal};
+use kring_runtime::{RuntimeConfig, WatchdogConfig, fs, run, signal};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 const ROLE: &str = "KRING_PROCESS_ROLE";
@@ -21,9 +23,12 @@ fn child() {
         Ok("stubborn") => orderly(false),
         Ok("stuck") => stuck(),
         Ok("descriptors") => run_out_of_descriptors(),
+        Ok("locked") => hold_a_lock(),
         _ => {}
     }
 }
+
+const LOCK: &str = "KRING_PROCESS_LOCK";
 
 struct Running {
     child: Child,
@@ -31,11 +36,16 @@ struct Running {
 }
 
 impl Running {
-    #[allow(clippy::disallowed_methods)]
     fn start(role: &str) -> Self {
+        Self::start_with(role, &[])
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn start_with(role: &str, env: &[(&str, &Path)]) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this test's own path"))
             .args(["--exact", "child", "--nocapture"])
             .env(ROLE, role)
+            .envs(env.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -150,4 +160,40 @@ fn running_out_of_descriptors_is_told_and_the_connection_is_accepted_later() {
     let mut child = Running::start("descriptors");
     child.wait_for("accepted");
     assert!(child.end().success());
+}
+
+fn hold_a_lock() {
+    let path = std::env::var_os(LOCK).expect("the test names a file");
+    let held = run(&RuntimeConfig::with_shards(1), move |_| {
+        let path = path.clone();
+        async move {
+            let _lock = fs::lock_exclusive(Path::new(&path)).await.unwrap();
+            println!("locked");
+            std::future::pending::<()>().await;
+        }
+    });
+    println!("ended {held:?}");
+}
+
+/// The rings of a killed process end a few milliseconds after it. Only a lock that lasts as long says that nothing of
+/// it is under way any more.
+#[test]
+fn the_lock_of_a_killed_process_outlives_it_with_its_rings_and_no_longer() {
+    let path = std::env::temp_dir().join(format!("kring-lock-{}", std::process::id()));
+    let outlived = (0..20).filter(|_| kill_and_lock(&path)).count();
+    rustix::fs::unlink(&path).expect("the file is ours");
+    assert!(outlived > 0);
+}
+
+/// True if the lock was still held when the process was gone.
+fn kill_and_lock(path: &Path) -> bool {
+    let mut child = Running::start_with("locked", &[(LOCK, path)]);
+    child.wait_for("locked");
+    child.child.kill().expect("the child is ours");
+    child.end();
+    let file = rustix::fs::open(path, OFlags::RDWR, Mode::empty()).expect("the file is there");
+    let outlived = flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
+    // Hangs if it is held for good.
+    flock(&file, FlockOperation::LockExclusive).expect("a lock");
+    outlived
 }

@@ -6,10 +6,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use kring_runtime::channel::{Event, oneshot};
 use kring_runtime::fs::{self, LockGuard};
-use kring_runtime::{Queue, spawn};
+use kring_runtime::{Queue, now, sleep, spawn};
 
 use crate::checkpoint::{self, BadCheckpoint, LogName, MetaProperties};
 use crate::error::LogError;
@@ -27,6 +28,10 @@ const REPLICATION_POINTS: &str = "replication-offset-checkpoint";
 const BOOTSTRAP: &str = "bootstrap.checkpoint";
 const DELETED: &str = "-delete";
 const STRAY: &str = "-stray";
+
+/// The kernel needed 7 to 15 ms for the rings of a killed process; a write under way on a slow disk needs longer.
+const LOCK_FREED_WITHIN: Duration = Duration::from_secs(2);
+const LOCK_RETRY: Duration = Duration::from_millis(2);
 
 /// What a directory may hold beside partitions and still be a log directory.
 const KNOWN: [&str; 9] = [
@@ -430,13 +435,18 @@ async fn make_dir(path: &Path) -> Result<(), LogError> {
     }
 }
 
+/// Waits a little for a process that was killed: until the kernel has ended what it had begun, it holds the lock.
 async fn lock(path: &Path) -> Result<LockGuard, LogError> {
-    match fs::lock_exclusive(path.join(LOCK)).await {
-        Ok(guard) => Ok(guard),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            Err(LogError::Locked { path: path.to_path_buf() })
+    let until = now() + LOCK_FREED_WITHIN;
+    loop {
+        match fs::lock_exclusive(path.join(LOCK)).await {
+            Ok(guard) => return Ok(guard),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                return Err(LogError::io(&path.join(LOCK), "locking", &error));
+            }
+            Err(_) if now() >= until => return Err(LogError::Locked { path: path.to_path_buf() }),
+            Err(_) => sleep(LOCK_RETRY).await,
         }
-        Err(error) => Err(LogError::io(&path.join(LOCK), "locking", &error)),
     }
 }
 

@@ -1,11 +1,17 @@
 //! Binding the listeners: the first shard picks the addresses, the others bind the same ones.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use kring_runtime::net::{Listener, resolve};
+use kring_runtime::{now, sleep};
 
 use super::{BootError, dirs};
 use crate::config::{self, Advertised, BrokerConfig, HostPort};
+
+/// How long an address may stay taken by what is left of a killed process: 7 to 15 ms were measured.
+const FREED_WITHIN: Duration = Duration::from_secs(2);
+const RETRY: Duration = Duration::from_millis(2);
 
 /// A listener with its bound addresses and what clients are told.
 #[derive(Debug, Clone)]
@@ -48,7 +54,7 @@ async fn bind_one(at: &HostPort) -> Result<Vec<Listener>, BootError> {
     let mut port = at.port;
     let (mut sockets, mut failure) = (Vec::new(), None);
     for address in addresses(at).await? {
-        match bind_at(SocketAddr::new(address.ip(), port)) {
+        match bind_when_free(SocketAddr::new(address.ip(), port)).await {
             Ok(socket) => {
                 port = socket.local_addr().port();
                 sockets.push(socket);
@@ -73,8 +79,23 @@ async fn addresses(at: &HostPort) -> Result<Vec<SocketAddr>, BootError> {
     Ok(found)
 }
 
+/// A process that was killed is gone before its sockets are: the kernel first ends what its rings were waiting for.
+async fn bind_when_free(address: SocketAddr) -> Result<Listener, BootError> {
+    let until = now() + FREED_WITHIN;
+    loop {
+        match bind_at(address) {
+            Err(error) if is_taken(&error) && now() < until => sleep(RETRY).await,
+            bound => return bound,
+        }
+    }
+}
+
 fn bind_at(address: SocketAddr) -> Result<Listener, BootError> {
     Listener::bind(address).map_err(|error| BootError::Listen { address: address.to_string(), error })
+}
+
+fn is_taken(error: &BootError) -> bool {
+    matches!(error, BootError::Listen { error, .. } if error.kind() == std::io::ErrorKind::AddrInUse)
 }
 
 fn is_absent(error: &BootError) -> bool {

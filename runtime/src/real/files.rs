@@ -2,10 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{FlockOperation, flock};
 
 use crate::fs::{DirEntry, DiskSpace};
 use crate::real::blocking;
@@ -101,17 +98,6 @@ pub(crate) async fn set_len(path: PathBuf, len: u64) -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(path)?;
         file.set_len(len)?;
         file.sync_all()
-    })
-    .await
-}
-
-/// Holds an advisory lock for as long as the descriptor is open.
-pub(crate) async fn lock_exclusive(path: PathBuf) -> io::Result<OwnedFd> {
-    blocking::run(move || {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let fd = OwnedFd::from(file);
-        flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(fd)
     })
     .await
 }

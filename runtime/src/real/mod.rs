@@ -9,6 +9,7 @@ pub(crate) mod executor;
 pub(crate) mod files;
 pub(crate) mod hub;
 pub(crate) mod limits;
+pub(crate) mod lock;
 pub(crate) mod preflight;
 pub(crate) mod random;
 pub(crate) mod readable;
