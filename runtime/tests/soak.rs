@@ -179,9 +179,10 @@ fn holds(role: &str) -> bool {
     ends_well_within(start_child(role, seconds, false), Duration::from_secs(seconds + 30))
 }
 
-/// As published each child hangs within its first second, and never ends.
-fn holds_as_published(role: &str) -> bool {
-    ends_well_within(start_child(role, 5, true), Duration::from_secs(12))
+/// As published each child hangs within its first second, and never ends; on a machine that is busy with other things,
+/// where shards rarely find nothing to do, one of several does.
+fn fails_as_published(role: &str) -> bool {
+    (0..6).any(|_| !ends_well_within(start_child(role, 5, true), Duration::from_secs(12)))
 }
 
 #[test]
@@ -201,15 +202,15 @@ fn timers_and_reads_wait_for_a_cpu_and_nothing_else() {
 
 #[test]
 fn as_published_shards_hang_at_their_start_or_end() {
-    assert!(!holds_as_published("lives"), "glommio 0.9.0 did not hang: does this test see anything?");
+    assert!(fails_as_published("lives"), "glommio 0.9.0 did not hang: does this test see anything?");
 }
 
 #[test]
 fn as_published_shards_stay_asleep_with_tasks_that_can_run() {
-    assert!(!holds_as_published("yields"), "glommio 0.9.0 did not hang: does this test see anything?");
+    assert!(fails_as_published("yields"), "glommio 0.9.0 did not hang: does this test see anything?");
 }
 
 #[test]
 fn as_published_timers_and_reads_are_late() {
-    assert!(!holds_as_published("waits"), "glommio 0.9.0 was never late: does this test see anything?");
+    assert!(fails_as_published("waits"), "glommio 0.9.0 was never late: does this test see anything?");
 }

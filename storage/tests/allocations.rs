@@ -100,9 +100,12 @@ fn checking_a_batch_allocates_nothing_per_record() {
             let bytes = builder.build().unwrap().to_bytes();
             let (mut validator, rules) = (Validator::default(), Rules::default());
             drop(validator.validate(&bytes, &rules, 1_790_000_000_000).unwrap());
-            allocations(|| drop(validator.validate(&bytes, &rules, 1_790_000_000_000).unwrap()))
+            // The thread that reports tests allocates at moments of its own; not each time.
+            (0..10)
+                .map(|_| allocations(|| drop(validator.validate(&bytes, &rules, 1_790_000_000_000).unwrap())))
+                .min()
         };
-        let (few, many) = (count(2), count(2000));
+        let (few, many) = (count(2).unwrap(), count(2000).unwrap());
         assert!(many <= few + 4, "{}: {few} for 2 records, {many} for 2000", codec.name());
     }
 }
