@@ -482,11 +482,12 @@ async fn read_meta(path: &Path) -> Result<Option<MetaProperties>, LogError> {
 }
 
 async fn read_points(path: &Path) -> Result<BTreeMap<LogName, Arc<LogPoints>>, LogError> {
-    let recovery = read_offsets(&path.join(RECOVERY_POINTS)).await?;
-    let start = read_offsets(&path.join(START_OFFSETS)).await?;
+    let recovery =
+        read_offsets(&path.join(RECOVERY_POINTS), "after a crash all logs are checked whole").await?;
+    let start = read_offsets(&path.join(START_OFFSETS), "logs start with their first segments").await?;
     let mut points: BTreeMap<LogName, Arc<LogPoints>> =
         recovery.into_iter().map(|(name, offset)| (name, Arc::new(new_points(offset.0, 0)))).collect();
-    let cleaner = read_offsets(&path.join(CLEANER_POINTS)).await?;
+    let cleaner = read_offsets(&path.join(CLEANER_POINTS), "logs are compacted from their starts").await?;
     for (name, offset) in cleaner {
         points.entry(name).or_insert_with(|| Arc::new(new_points(0, 0))).set_cleaner(offset);
     }
@@ -496,11 +497,15 @@ async fn read_points(path: &Path) -> Result<BTreeMap<LogName, Arc<LogPoints>>, L
     Ok(points)
 }
 
-async fn read_offsets(path: &Path) -> Result<BTreeMap<LogName, Offset>, LogError> {
-    match read_text(path).await? {
-        None => Ok(BTreeMap::new()),
-        Some(text) => checkpoint::decode_offsets(&text).map_err(bad_file(path)),
-    }
+/// The offsets of a checkpoint. One that cannot be read says nothing: the logs hold what it was made from, so what
+/// follows is more work, and no directory is refused for it.
+async fn read_offsets(path: &Path, instead: &str) -> Result<BTreeMap<LogName, Offset>, LogError> {
+    let Some(bytes) = read_bytes(path).await? else { return Ok(BTreeMap::new()) };
+    let decoded = checkpoint::decode_offsets(&String::from_utf8_lossy(&bytes));
+    Ok(decoded.unwrap_or_else(|bad| {
+        tracing::error!(path = %path.display(), %bad, "the checkpoint is damaged: {instead}");
+        BTreeMap::new()
+    }))
 }
 
 /// Reads the marker and removes it durably before any log is written to.
@@ -509,11 +514,11 @@ async fn take_clean_marker(path: &Path, listing: &Listing) -> Result<Option<i64>
         return Ok(None);
     }
     let marker = path.join(CLEAN);
-    let text = read_text(&marker).await?;
+    let bytes = read_bytes(&marker).await?;
     fs::remove_file(&marker).await.map_err(|e| LogError::io(&marker, "removing", &e))?;
     fs::sync_dir(path).await.map_err(|e| LogError::io(path, "flushing directory", &e))?;
     // A marker without a readable epoch is a marker: presence says clean.
-    Ok(text.map(|text| checkpoint::decode_clean_shutdown(&text).unwrap_or(-1)))
+    Ok(bytes.map(|bytes| checkpoint::decode_clean_shutdown(&String::from_utf8_lossy(&bytes)).unwrap_or(-1)))
 }
 
 #[cfg(test)]

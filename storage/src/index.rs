@@ -65,6 +65,12 @@ impl OffsetIndex {
         out
     }
 
+    /// The entry that an index file ends with; `None` for a slot that was never filled.
+    pub fn decode_last(bytes: &[u8; OFFSET_ENTRY_BYTES]) -> Option<(u32, u32)> {
+        let entry = (be_u32(&bytes[..4]), be_u32(&bytes[4..]));
+        (entry != (0, 0)).then_some(entry)
+    }
+
     /// The entries of a file that was not closed in order, up to the first that makes no sense or is of no offset
     /// below `below`; and whether that was all of them.
     pub fn decode_below(bytes: &[u8], below: u32) -> (OffsetIndex, bool) {

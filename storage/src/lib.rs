@@ -10,6 +10,7 @@
 //! LogDir::open(&Path).await -> Result<OpenedLogDir { dir, meta, clean_shutdown, partitions, deleted }>
 //!     dir: LogDir (clone, any shard): path() offline() write_meta(&MetaProperties).await
 //!     measure_space(reserve_bytes).await  went_offline().await -> cause
+//!     delete(&LogName, delay).await -> Result<()>     of a log that is not open
 //!     write_checkpoints().await  mark_clean(broker_epoch).await -> Result<bool>  remove_later(path, delay)
 //! Log::open(&ShardStorage, &LogDir, LogName, Rc<LogConfig>, Option<TopicId>).await
 //!     -> Result<(Log, RecoveryReport)>                                           Log: clone
@@ -21,6 +22,7 @@
 //! log.wait_written(end).await  wait_durable(end).await  wait_committed(end).await -> Result<()>
 //! log.wait_written_unless_stalled(end).await  wait_committed_unless_stalled(end).await
 //! log.changed().await                       any of the offsets moved, or the log failed
+//! log.damaged_at(Offset, cause).await -> LogError      names file and byte
 //! log.flush().await -> Result<Offset>       everything appended so far is durable
 //! log.unsaved_bytes()  save_recovery_point().await -> Result<()>     bounds what a recovery has to look at
 //! log.read(ReadRequest { offset, upto, max_bytes, min_one_batch }).await
@@ -45,6 +47,7 @@ mod batch;
 mod checkpoint;
 mod compaction;
 mod config;
+mod damage;
 mod deletion;
 #[cfg(test)]
 mod deletion_tests;

@@ -113,20 +113,8 @@ impl Log {
             }
             changed.await;
         }
-        let mut unique = [0; 16];
-        fill_random(&mut unique);
-        let dir = &self.0.dir;
-        let target = dir.path().join(deleted_name(&self.0.name, u128::from_be_bytes(unique)));
-        self.rename_to(&target).await.inspect_err(|error| dir.fail_on_io(error))?;
-        dir.forget(&self.0.name);
-        dir.remove_later(target, self.config().file_delete_delay);
-        Ok(())
-    }
-
-    async fn rename_to(&self, target: &Path) -> Result<(), LogError> {
-        let (path, dir) = (&self.0.path, self.0.dir.path());
-        fs::rename(path, target).await.map_err(|e| LogError::io(path, "renaming", &e))?;
-        fs::sync_dir(dir).await.map_err(|e| LogError::flush(dir, "flushing directory", &e))
+        let delay = self.config().file_delete_delay;
+        self.0.dir.delete(&self.0.name, delay).await
     }
 
     /// Raises the log's start, for DeleteRecords. On return the new start outlives a crash: it never falls again.
@@ -147,6 +135,22 @@ impl Log {
 }
 
 impl LogDir {
+    /// Takes the directory of this name out of use, by a rename that is durable on return, and removes it after `delay`.
+    /// Its log must not be open.
+    pub async fn delete(&self, name: &LogName, delay: Duration) -> Result<(), LogError> {
+        let target = self.path().join(deleted_name(name, random_u128()));
+        self.rename(name, &target).await.inspect_err(|error| self.fail_on_io(error))?;
+        self.forget(name);
+        self.remove_later(target, delay);
+        Ok(())
+    }
+
+    async fn rename(&self, name: &LogName, target: &Path) -> Result<(), LogError> {
+        let (path, dir) = (self.path().join(name.to_string()), self.path());
+        fs::rename(&path, target).await.map_err(|e| LogError::io(&path, "renaming", &e))?;
+        fs::sync_dir(dir).await.map_err(|e| LogError::flush(dir, "flushing directory", &e))
+    }
+
     /// Puts the directory of this name aside if it belongs to another topic than `topic`; false if it does not.
     /// Its bytes are kept, under the name that Kafka gives to strays: only an operator can know that they are
     /// not wanted.
@@ -161,12 +165,8 @@ impl LogDir {
 
     /// Puts the directory of this name aside, as a stray. Its log must not be open.
     pub async fn set_aside(&self, name: &LogName) -> Result<(), LogError> {
-        let path = self.path().join(name.to_string());
-        let mut unique = [0; 16];
-        fill_random(&mut unique);
-        let target = self.path().join(stray_name(name, u128::from_be_bytes(unique)));
-        fs::rename(&path, &target).await.map_err(|e| LogError::io(&path, "renaming", &e))?;
-        fs::sync_dir(self.path()).await.map_err(|e| LogError::io(self.path(), "flushing directory", &e))?;
+        let target = self.path().join(stray_name(name, random_u128()));
+        self.rename(name, &target).await?;
         self.forget(name);
         tracing::warn!(log = %name, path = %target.display(), "data of a topic that is gone is put aside");
         Ok(())
@@ -180,6 +180,12 @@ impl LogDir {
         })
         .detach();
     }
+}
+
+fn random_u128() -> u128 {
+    let mut bytes = [0; 16];
+    fill_random(&mut bytes);
+    u128::from_be_bytes(bytes)
 }
 
 async fn remove(path: &Path) {

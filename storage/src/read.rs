@@ -224,6 +224,9 @@ impl Source {
             }
             let header = &chunk[(at - chunk_at) as usize..];
             let info = BatchInfo::parse(header).map_err(|bad| self.corrupt(at, bad.to_string()))?;
+            if info.bytes > self.view.end() - at {
+                return Err(self.corrupt(at, "the batch is longer than what is left of the file".to_string()));
+            }
             if wanted(&info) {
                 return Ok(Some((at, info)));
             }

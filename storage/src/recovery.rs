@@ -1,6 +1,8 @@
 //! Opening a log: what its directory holds, whether it was closed in order, and where the trusted part ends.
 //! Cuts only what cannot have been durable; damage below that is an error. Shard that will own the log.
 
+mod epochs;
+mod sealed;
 mod start;
 
 use std::io::ErrorKind;
@@ -16,7 +18,7 @@ use crate::TopicId;
 use crate::checkpoint::LogName;
 use crate::compaction::{complete_swaps, is_of_swap};
 use crate::config::LogConfig;
-use crate::dir::{LogDir, LogPoints, bad_file, read_text};
+use crate::dir::{LogDir, LogPoints};
 use crate::epochs::LeaderEpochs;
 use crate::error::LogError;
 use crate::home;
@@ -104,7 +106,6 @@ struct Files {
     /// Base offset and length, rising.
     logs: Vec<(Offset, u64)>,
     snapshots: Vec<Offset>,
-    has_epochs: bool,
 }
 
 impl Files {
@@ -123,8 +124,6 @@ impl Files {
                 files.logs.push((base, entry.len));
             } else if let Some(at) = parse_file_name(&entry.name, "snapshot") {
                 files.snapshots.push(at);
-            } else if entry.name == EPOCHS {
-                files.has_epochs = true;
             }
         }
         files.logs.sort_unstable();
@@ -171,15 +170,19 @@ struct Active {
 impl Recovery {
     async fn load(&self, files: Files) -> Result<(Loaded, RecoveryReport), LogError> {
         let mut report = RecoveryReport { clean: self.clean, ..RecoveryReport::default() };
-        let mut epochs = self.read_epochs(files.has_epochs).await?;
         let Some(&(active_base, active_bytes)) = files.logs.last() else {
             return self.load_empty(report);
+        };
+        let read_epochs = self.read_epochs(&files.logs).await?;
+        let mut epochs = match &read_epochs {
+            Some(epochs) => epochs.clone(),
+            None => self.learn_epochs(&files.logs).await?,
         };
         self.remove_stray_snapshots(&files, active_base).await?;
         let sealed = self.sealed_segments(&files.logs)?;
         let (mut producers, from) = self.producers_at(&files, active_base).await?;
         let start = self.start_in(active_base, active_bytes, from).await?;
-        let (written_epochs, snapshot) = (epochs.clone(), self.inner_snapshot(&files, active_base));
+        let snapshot = self.inner_snapshot(&files, active_base);
         if !self.clean {
             // When the file was written, later batches may have been under way: what it says of them is learnt anew
             // from those that arrived.
@@ -187,6 +190,7 @@ impl Recovery {
         }
         let known = (&mut producers, &mut epochs, from);
         self.replay_sealed(&sealed, active_base, known, &mut report).await?;
+        self.check_ends(&sealed, active_base).await?;
         let known = (&mut producers, &mut epochs, from);
         let active = self.load_active(start, active_bytes, known, &mut report).await?;
         let offsets = self.offsets(&files, active.end_offset)?;
@@ -198,7 +202,8 @@ impl Recovery {
                 .await
                 .map_err(|e| LogError::io(&self.path, "flushing directory", &e))?;
         }
-        if !self.clean && epochs != written_epochs {
+        let is_outdated = read_epochs.is_none_or(|written| !self.clean && epochs != written);
+        if is_outdated {
             // What was lost must not be taken for true by the next recovery.
             write_file(&self.path.join(EPOCHS), epochs.encode().as_bytes()).await?;
         }
@@ -231,12 +236,6 @@ impl Recovery {
             return Err(LogError::corrupt(&self.path, 0, cause));
         }
         Ok(LogOffsets::recovered(start, end))
-    }
-
-    async fn read_epochs(&self, present: bool) -> Result<LeaderEpochs, LogError> {
-        let path = self.path.join(EPOCHS);
-        let text = if present { read_text(&path).await? } else { None };
-        text.map_or(Ok(LeaderEpochs::default()), |text| LeaderEpochs::decode(&text).map_err(bad_file(&path)))
     }
 
     fn sealed_segments(&self, logs: &[(Offset, u64)]) -> Result<Vec<Segment>, LogError> {
@@ -341,6 +340,7 @@ impl Recovery {
         if self.clean
             && let Some(active) = self.resume_clean(start.base, size).await?
             && active.end_offset <= known.2
+            && active.end_offset >= self.points.recovery()
         {
             return Ok(active);
         }

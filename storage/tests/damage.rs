@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use common::*;
 use kring_runtime::fs;
-use kring_storage::{Log, LogConfig, LogDir, LogError, LogName, Offset};
+use kring_storage::{LeaderEpoch, Log, LogConfig, LogDir, LogError, LogName, Offset};
 
 const BATCHES: i64 = 40;
 /// Bytes of each batch below: one record of 1000 bytes.
@@ -50,7 +50,7 @@ async fn make(path: &Path, left: Left) -> Vec<u8> {
 }
 
 async fn reopen(path: &Path) -> Result<Log, LogError> {
-    let dir = LogDir::open(path).await?.dir;
+    let dir = reopen_dir(path).await;
     let name = LogName::new("orders", 0);
     Log::open(&shard_without_cache(), &dir, name, Rc::new(config()), None).await.map(|(log, _)| log)
 }
@@ -202,13 +202,169 @@ fn a_damaged_producer_snapshot_is_not_believed() {
 }
 
 #[test]
-fn a_damaged_epoch_file_or_partition_metadata_refuses_its_partition() {
+fn a_damaged_partition_metadata_refuses_its_partition() {
     on_shard(|| async {
-        for name in ["leader-epoch-checkpoint", "partition.metadata"] {
-            let temp = TempDir::new("epochs");
+        let temp = TempDir::new("whose");
+        make(temp.path(), Left::Closed).await;
+        fs::write_atomic(file(temp.path(), "partition.metadata"), b"x").await.unwrap();
+        assert_eq!(corrupt_at(reopen(temp.path()).await).0, file(temp.path(), "partition.metadata"));
+    });
+}
+
+#[test]
+fn a_log_that_lost_whole_batches_after_an_orderly_end_is_refused_and_left_as_it_is() {
+    on_shard(|| async {
+        for kept in [39, 38, 20, 0] {
+            let temp = TempDir::new("whole");
             make(temp.path(), Left::Closed).await;
-            fs::write_atomic(file(temp.path(), name), b"x").await.unwrap();
-            assert_eq!(corrupt_at(reopen(temp.path()).await).0, file(temp.path(), name));
+            fs::set_len(file(temp.path(), LOG), kept * BATCH).await.unwrap();
+            assert_eq!(corrupt_at(reopen(temp.path()).await), (file(temp.path(), LOG), kept * BATCH));
+            assert_eq!(fs::len(file(temp.path(), LOG)).await.unwrap(), kept * BATCH);
+        }
+    });
+}
+
+/// Four sealed segments of eight batches, and one that was written to.
+async fn make_segments(path: &Path, epochs: [i32; 5], left: Left) -> Vec<u8> {
+    let dir = open_dir(path).await;
+    let log = open(&shard(), &dir, segmented()).await;
+    let mut expected = Vec::new();
+    for offset in 0..BATCHES {
+        let batch = batch(Spec { leader_epoch: epochs[offset as usize / 8], ..spec(offset, 1, 1000) });
+        expected.extend(whole(&batch));
+        log.append(batch).unwrap();
+    }
+    log.flush().await.unwrap();
+    if left == Left::Closed {
+        log.close().await.unwrap();
+        assert!(dir.mark_clean(1).await.unwrap());
+        return expected;
+    }
+    drop((log, dir));
+    // What has begun of writing checkpoints has ended, too.
+    drop(reopen_dir(path).await);
+    let points: &[u8] =
+        if let Left::Crashed { covered: true } = left { b"0\n1\norders 0 40\n" } else { b"0\n0\n" };
+    fs::write_atomic(path.join("recovery-point-offset-checkpoint"), points).await.unwrap();
+    expected
+}
+
+fn segmented() -> LogConfig {
+    LogConfig { segment_bytes: 8 * BATCH as u32, ..config() }
+}
+
+const SECOND: &str = "00000000000000000008.log";
+const EVERY_END: [Left; 3] =
+    [Left::Closed, Left::Crashed { covered: true }, Left::Crashed { covered: false }];
+
+#[test]
+fn a_sealed_segment_that_is_shorter_than_it_was_is_refused_wherever_it_was_cut() {
+    on_shard(|| async {
+        for left in EVERY_END {
+            for bytes in [0, 1, 61, BATCH, 3 * BATCH, 7 * BATCH, 8 * BATCH - 1] {
+                let temp = TempDir::new("sealed");
+                make_segments(temp.path(), [0; 5], left).await;
+                fs::set_len(file(temp.path(), SECOND), bytes).await.unwrap();
+                let (path, position) = corrupt_at(reopen(temp.path()).await);
+                assert_eq!((path, position), (file(temp.path(), SECOND), bytes / BATCH * BATCH), "{bytes}");
+                assert_eq!(fs::len(file(temp.path(), SECOND)).await.unwrap(), bytes);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_flipped_bit_in_a_sealed_segment_above_the_recovery_point_is_no_torn_tail() {
+    on_shard(|| async {
+        let temp = TempDir::new("rot");
+        make_segments(temp.path(), [0; 5], Left::Crashed { covered: false }).await;
+        flip(&file(temp.path(), SECOND), 5 * BATCH + 700).await;
+        assert_eq!(corrupt_at(reopen(temp.path()).await), (file(temp.path(), SECOND), 5 * BATCH));
+        assert_eq!(fs::len(file(temp.path(), SECOND)).await.unwrap(), 8 * BATCH);
+    });
+}
+
+#[test]
+fn an_index_of_a_sealed_segment_that_leads_nowhere_is_made_anew() {
+    on_shard(|| async {
+        for bad in [&b""[..], b"abc", &[0, 0, 0, 5, 0, 0, 0x11, 0x11], &[0xff; 8], &[0; 64]] {
+            let temp = TempDir::new("nowhere");
+            let expected = make_segments(temp.path(), [0; 5], Left::Closed).await;
+            fs::write_atomic(file(temp.path(), "00000000000000000008.index"), bad).await.unwrap();
+            assert_eq!(read_all(&reopen(temp.path()).await.unwrap(), 0).await, expected, "{bad:?}");
+        }
+    });
+}
+
+#[test]
+fn leader_epochs_are_learnt_from_the_batches_when_their_file_is_damaged_or_gone() {
+    on_shard(|| async {
+        for left in EVERY_END {
+            for damage in [Some(&b"x"[..]), Some(b"0\n9\n0 0\n"), Some(b"\xff\xfe"), None] {
+                let temp = TempDir::new("epochs");
+                make_segments(temp.path(), [0, 0, 3, 3, 7], left).await;
+                let path = file(temp.path(), "leader-epoch-checkpoint");
+                match damage {
+                    Some(bytes) => fs::write_atomic(&path, bytes).await.unwrap(),
+                    None => fs::remove_file(&path).await.unwrap(),
+                }
+                let log = reopen(temp.path()).await.unwrap();
+                let ends = [0, 3, 7].map(|epoch| log.end_offset_for_epoch(LeaderEpoch(epoch)).unwrap());
+                let ends = ends.map(|end| (end.epoch.0, end.end_offset.0));
+                assert_eq!(ends, [(0, 16), (3, 32), (7, 40)]);
+                let text = fs::read(&path).await.unwrap();
+                assert_eq!(String::from_utf8_lossy(&text), "0\n3\n0 0\n3 16\n7 32\n");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_damaged_checkpoint_costs_a_longer_recovery_and_no_record() {
+    on_shard(|| async {
+        let names = [
+            "recovery-point-offset-checkpoint",
+            "log-start-offset-checkpoint",
+            "cleaner-offset-checkpoint",
+            "replication-offset-checkpoint",
+        ];
+        for left in EVERY_END {
+            for (name, damage) in
+                names.iter().flat_map(|name| [(name, &b"0\n1\norders"[..]), (name, &[0xff; 40])])
+            {
+                let temp = TempDir::new("checkpoint");
+                let expected = make_segments(temp.path(), [0; 5], left).await;
+                fs::write_atomic(temp.path().join(name), damage).await.unwrap();
+                let log = reopen(temp.path()).await.unwrap();
+                assert_eq!(read_all(&log, 0).await, expected, "{name}");
+            }
+        }
+    });
+}
+
+#[test]
+fn without_its_recovery_point_a_crashed_log_is_checked_whole() {
+    on_shard(|| async {
+        let temp = TempDir::new("whole-check");
+        make_segments(temp.path(), [0; 5], Left::Crashed { covered: true }).await;
+        fs::write_atomic(temp.path().join("recovery-point-offset-checkpoint"), b"?").await.unwrap();
+        flip(&file(temp.path(), SECOND), 5 * BATCH + 700).await;
+        assert_eq!(corrupt_at(reopen(temp.path()).await), (file(temp.path(), SECOND), 5 * BATCH));
+    });
+}
+
+#[test]
+fn a_clean_shutdown_marker_of_any_content_says_clean() {
+    on_shard(|| async {
+        for content in [&b""[..], b"garbage", b"\xff\xfe"] {
+            let temp = TempDir::new("marker");
+            make(temp.path(), Left::Closed).await;
+            fs::write_atomic(temp.path().join(".kafka_cleanshutdown"), content).await.unwrap();
+            let opened = LogDir::open(temp.path()).await.unwrap();
+            assert_eq!(opened.clean_shutdown, Some(-1));
+            let name = LogName::new("orders", 0);
+            let log = Log::open(&shard(), &opened.dir, name, Rc::new(config()), None).await.unwrap();
+            assert!(log.1.clean && log.1.segments_scanned == 0, "{:?}", log.1);
         }
     });
 }

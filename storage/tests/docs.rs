@@ -19,7 +19,7 @@ fn text(path: &Path) -> String {
 fn every_test_that_the_storage_document_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let document = text(&root.join("../docs/storage.md"));
-    let all = ["src", "tests"].map(|dir| sources(&root.join(dir))).concat();
+    let all = ["src", "tests", "../broker/tests"].map(|dir| sources(&root.join(dir))).concat();
     let quoted = document.split('`').skip(1).step_by(2);
     let tests: Vec<&str> =
         quoted.filter(|name| name.matches('_').count() > 3 && !name.contains('/')).collect();

@@ -36,11 +36,8 @@ impl Dirs {
         online.filter_map(|(_, id)| *id).collect()
     }
 
-    /// Which directory each partition was found in, if there is a choice.
+    /// Which directory each partition was found in.
     pub fn placement(&self, image: &Image) -> Placement {
-        if self.dirs.len() < 2 {
-            return Placement::default();
-        }
         let is_partial = self.dirs.iter().any(|dir| dir.offline().is_some());
         let numbered =
             image.topics().flat_map(|topic| topic.numbered().map(move |(index, _)| (topic, index)));

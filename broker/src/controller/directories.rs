@@ -1,5 +1,6 @@
-//! Log directories that failed: their partitions lose their leader, as in Kafka's `handleDirectoriesOffline`, and get
-//! it back with a start that finds them. Never looks at a disk. Plain functions of the image.
+//! Log directories that failed, and logs that do not open: these partitions lose their leader, as in Kafka's
+//! `handleDirectoriesOffline`, and get it back with a start that finds them. Never looks at a disk. Plain functions of
+//! the image.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ pub type PartitionKey = (Uuid, i32);
 /// Where a start found the partitions of this broker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
-    /// The directory of each partition that was found; empty when the broker has but one.
+    /// The directory of each partition that was found.
     pub found: BTreeMap<PartitionKey, Uuid>,
     /// A directory is offline: what was not found may be in it.
     pub is_partial: bool,
@@ -30,11 +31,8 @@ impl Placement {
 
 /// A directory failed while the broker ran: these partitions were in it, these directories are left.
 pub fn fail(image: &Image, node_id: i32, partitions: &[PartitionKey], left: Vec<Uuid>) -> Outcome {
-    let led =
-        partitions.iter().filter_map(|&(topic, index)| Some((topic, index, image.partition(topic, index)?)));
-    let mut records: Vec<MetadataRecord> = led
-        .filter(|(_, _, partition)| partition.leader == node_id)
-        .map(|(topic, index, partition)| leaderless(topic, index, partition, node_id))
+    let mut records: Vec<MetadataRecord> = led(image, node_id, partitions)
+        .map(|(key, partition)| leaderless(key, partition, node_id, is_named(partition, node_id)))
         .collect();
     if let Some(broker) = image.broker(node_id).filter(|broker| broker.log_dirs != left) {
         let (broker_id, broker_epoch) = (broker.id, broker.epoch);
@@ -42,7 +40,24 @@ pub fn fail(image: &Image, node_id: i32, partitions: &[PartitionKey], left: Vec<
             BrokerRegistrationChangeRecord { broker_id, broker_epoch, log_dirs: left, ..Default::default() };
         records.push(change.into());
     }
-    Outcome { records, reply: ControllerReply::DirectoryFailed }
+    Outcome { records, reply: ControllerReply::Failed }
+}
+
+/// The logs of these did not open. Their directory works, so only a name for a lost one shows the replica as offline.
+pub fn fail_partitions(image: &Image, node_id: i32, partitions: &[PartitionKey]) -> Outcome {
+    let records = led(image, node_id, partitions)
+        .map(|(key, partition)| leaderless(key, partition, node_id, false))
+        .collect();
+    Outcome { records, reply: ControllerReply::Failed }
+}
+
+fn led<'a>(
+    image: &'a Image,
+    node_id: i32,
+    partitions: &'a [PartitionKey],
+) -> impl Iterator<Item = (PartitionKey, &'a Partition)> {
+    let known = partitions.iter().filter_map(|&key| Some((key, image.partition(key.0, key.1)?)));
+    known.filter(move |(_, partition)| partition.leader == node_id)
 }
 
 /// What a start changes for one partition that this broker holds in sync.
@@ -53,13 +68,14 @@ pub fn settle(
     placement: &Placement,
     is_unclean: bool,
 ) -> Option<MetadataRecord> {
-    let (topic, index) = key;
     if placement.is_lost(key) {
-        return (partition.leader != NO_LEADER).then(|| leaderless(topic, index, partition, node_id));
+        let is_named = is_named(partition, node_id);
+        return (partition.leader != NO_LEADER).then(|| leaderless(key, partition, node_id, is_named));
     }
-    let directories = placement.found.get(&key).and_then(|dir| moved_to(partition, node_id, *dir));
+    let found = placement.found.get(&key).copied().or_else(|| made_anew(partition, node_id));
+    let directories = found.and_then(|dir| moved_to(partition, node_id, dir));
     let is_election = is_unclean || partition.leader != node_id;
-    let mut change = change_of(topic, index);
+    let mut change = change_of(key);
     if is_election {
         change.leader = node_id;
     }
@@ -67,15 +83,25 @@ pub fn settle(
     (is_election || change.directories.is_some()).then(|| change.into())
 }
 
-fn change_of(topic_id: Uuid, partition_id: i32) -> PartitionChangeRecord {
+/// Somebody removed the files of a partition that was offline: it begins again, wherever there is room.
+fn made_anew(partition: &Partition, node_id: i32) -> Option<Uuid> {
+    (partition.directory_on(node_id) == Some(Uuid::LOST_DIRECTORY)).then_some(Uuid::ZERO)
+}
+
+fn change_of((topic_id, partition_id): PartitionKey) -> PartitionChangeRecord {
     PartitionChangeRecord { partition_id, topic_id, ..PartitionChangeRecord::default() }
 }
 
-/// Nobody leads. A directory that is not named yet is called lost, so that the replica shows as offline.
-fn leaderless(topic: Uuid, index: i32, partition: &Partition, node_id: i32) -> MetadataRecord {
-    let named = partition.directory_on(node_id).is_some_and(|dir| !is_reserved_directory(dir));
-    let directories = if named { None } else { moved_to(partition, node_id, Uuid::LOST_DIRECTORY) };
-    PartitionChangeRecord { leader: NO_LEADER, directories, ..change_of(topic, index) }.into()
+/// Whether the directory of the replica is recorded.
+fn is_named(partition: &Partition, node_id: i32) -> bool {
+    partition.directory_on(node_id).is_some_and(|dir| !is_reserved_directory(dir))
+}
+
+/// Nobody leads. A directory that does not tell by itself that it is offline is called lost, so that the replica shows
+/// as offline.
+fn leaderless(key: PartitionKey, partition: &Partition, node_id: i32, dir_tells: bool) -> MetadataRecord {
+    let directories = if dir_tells { None } else { moved_to(partition, node_id, Uuid::LOST_DIRECTORY) };
+    PartitionChangeRecord { leader: NO_LEADER, directories, ..change_of(key) }.into()
 }
 
 /// The partition's directories with another one on this broker; `None` if it is that one.
@@ -166,6 +192,27 @@ mod tests {
         assert_eq!(replayed(image(), &[lost]).partition(TOPIC, 1).unwrap().leader, NO_LEADER);
         let found = settled(&image(), 0, &placement, true).unwrap();
         assert_eq!(replayed(image(), &[found]).partition(TOPIC, 0).unwrap().leader, 1);
+    }
+
+    #[test]
+    fn a_log_that_does_not_open_has_no_leader_and_an_offline_replica_in_a_directory_that_works() {
+        let image = replayed(image(), &fail_partitions(&image(), 1, &[(TOPIC, 1)]).records);
+        let (broken, other) = (image.partition(TOPIC, 1).unwrap(), image.partition(TOPIC, 0).unwrap());
+        assert_eq!((broken.leader, broken.directory_on(1)), (NO_LEADER, Some(Uuid::LOST_DIRECTORY)));
+        assert_eq!((other.leader, &image.broker(1).unwrap().log_dirs[..]), (1, &[GOOD, BAD][..]));
+        assert_eq!(fail_partitions(&image, 1, &[(TOPIC, 1)]).records, [], "told twice it changes nothing");
+    }
+
+    #[test]
+    fn a_start_gives_a_log_that_did_not_open_its_directory_back_or_lets_it_begin_again() {
+        let image = replayed(image(), &fail_partitions(&image(), 1, &[(TOPIC, 1)]).records);
+        let found = Placement { found: [((TOPIC, 1), BAD)].into(), is_partial: false };
+        for (placement, dir) in [(found, BAD), (Placement::default(), Uuid::ZERO)] {
+            let record = settled(&image, 1, &placement, false).unwrap();
+            let image = replayed(image.clone(), &[record]);
+            let partition = image.partition(TOPIC, 1).unwrap();
+            assert_eq!((partition.leader, partition.directory_on(1)), (1, Some(dir)));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | `registration` | what a start writes |
 //! | `create_topics`, `missing_topics`, `placement` | new topics |
 //! | `create_partitions`, `delete_topics` | more partitions, no topic |
-//! | `directories` | what a failed log directory means for leaders |
+//! | `directories` | what failed log directories, and logs that do not open, mean for leaders |
 //! | `configs` | settings of topics, the broker, groups |
 //! | `producer_ids` | blocks of producer ids |
 //!
@@ -81,8 +81,7 @@ impl Controller {
     /// Decides. New ids come from `ids`; nothing changes until the records are replayed.
     pub fn handle(&self, request: ControllerRequest, ids: &mut dyn FnMut() -> Uuid) -> Outcome {
         let validate_only = request.validate_only();
-        // An unclean stop elects every partition anew, however many there are.
-        let is_bounded = !matches!(request, ControllerRequest::RegisterBroker(_));
+        let is_bounded = request.is_of_client();
         let Outcome { mut records, mut reply } = self.decide(request, ids);
         if is_bounded && records.len() > MAX_RECORDS {
             records.clear();
@@ -107,6 +106,9 @@ impl Controller {
             R::AllocateProducerIds { broker_id } => producer_ids::allocate(&self.image, broker_id),
             R::FailDirectory { partitions, left } => {
                 directories::fail(&self.image, self.node_id, &partitions, left)
+            }
+            R::FailPartitions { partitions } => {
+                directories::fail_partitions(&self.image, self.node_id, &partitions)
             }
         }
     }

@@ -130,7 +130,7 @@ fn reply_lines(reply: &ControllerReply) -> Vec<String> {
             list.iter().map(|(r, result)| format!("{}/{}: {}", r.kind, r.name, said(result, ok))).collect()
         }
         ControllerReply::ProducerIds(result) => vec![said(result, |block| format!("{block:?}"))],
-        ControllerReply::DirectoryFailed => vec!["directory failed".to_string()],
+        ControllerReply::Failed => vec!["failed".to_string()],
     }
 }
 

@@ -63,21 +63,34 @@ pub enum ControllerRequest {
         /// The directories that are left.
         left: Vec<Uuid>,
     },
+    /// Logs of this broker did not open, in directories that work.
+    FailPartitions {
+        partitions: Vec<PartitionKey>,
+    },
 }
 
 /// In the order of the request, except where Kafka itself has another one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ControllerReply {
-    Registered { broker_epoch: i64 },
+    Registered {
+        broker_epoch: i64,
+    },
     Topics(Vec<TopicCreation>),
     Deleted(Vec<TopicDeletion>),
     Partitions(Vec<(Str, Result<(), Refused>)>),
     Configs(Vec<(AlteredResource, Result<(), Refused>)>),
     ProducerIds(Result<Range<i64>, Refused>),
-    DirectoryFailed,
+    /// To either failure.
+    Failed,
 }
 
 impl ControllerRequest {
+    /// Whether its size follows from what a client asks for. An unclean stop elects every partition anew, and a failed
+    /// directory takes the leaders of all that were in it, however many there are.
+    pub fn is_of_client(&self) -> bool {
+        !matches!(self, Self::RegisterBroker(_) | Self::FailDirectory { .. } | Self::FailPartitions { .. })
+    }
+
     /// Whether the answer is wanted and the deed is not.
     pub fn validate_only(&self) -> bool {
         match self {
@@ -88,7 +101,8 @@ impl ControllerRequest {
             | Self::CreateMissing { .. }
             | Self::DeleteTopics { .. }
             | Self::AllocateProducerIds { .. }
-            | Self::FailDirectory { .. } => false,
+            | Self::FailDirectory { .. }
+            | Self::FailPartitions { .. } => false,
         }
     }
 }
@@ -98,7 +112,7 @@ impl ControllerReply {
     /// broker does not start.
     pub fn refused(self, why: &Refused) -> Self {
         match self {
-            Self::Registered { .. } | Self::DirectoryFailed => self,
+            Self::Registered { .. } | Self::Failed => self,
             Self::Topics(mut topics) => {
                 topics.iter_mut().for_each(|topic| topic.result = Err(why.clone()));
                 Self::Topics(topics)

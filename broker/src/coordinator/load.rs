@@ -3,17 +3,17 @@
 use std::cell::RefCell;
 
 use kring_runtime::yield_if_needed;
-use kring_storage::Log;
+use kring_storage::{Log, LogError};
 use kring_wire::record::control::EndTxnMarker;
 use kring_wire::record::{Batch, DEFAULT_MAX_DECOMPRESSED_BYTES, Record, RecordError};
 
 use super::{Coordinator, CoordinatorRecord, Position, ReplayError};
-use crate::partition::{self, Replay};
+use crate::partition::Replay;
 
 /// Why a partition could not be loaded.
 #[derive(Debug)]
 pub enum LoadError {
-    Log(partition::ReplayError),
+    Log(LogError),
     Batch { base_offset: i64, error: RecordError },
     Record { offset: i64, error: ReplayError },
 }

@@ -18,7 +18,7 @@ use kring_wire::{ErrorCode, Str};
 
 pub use append::Appended;
 pub use read::News;
-pub use replay::{Replay, ReplayError};
+pub use replay::Replay;
 pub use types::{
     Acks, EpochQuery, FetchEntry, Fetched, FetchedPart, ListedOffset, OffsetQuery, PartitionId,
     PartitionSize, Produced, Refusal,

@@ -8,7 +8,7 @@ use kring_runtime::channel::ReplySender;
 use kring_wire::record::ValidatedBatch;
 
 use super::gate::FetchGate;
-use crate::controller::{ControllerReply, ControllerRequest};
+use crate::controller::{ControllerReply, ControllerRequest, PartitionKey};
 use crate::group::messages::{Reply as GroupReply, Request as GroupRequest};
 use crate::metadata::Image;
 use crate::partition::{
@@ -68,9 +68,9 @@ pub enum Command {
         request: ControllerRequest,
         reply_to: ReplyTo<ControllerReply>,
     },
-    /// A new image; answered when this shard's partitions follow it.
+    /// A new image; answered when this shard's partitions follow it, with those that could not be opened.
     Publish {
         image: Arc<Image>,
-        reply_to: ReplyTo<()>,
+        reply_to: ReplyTo<Vec<PartitionKey>>,
     },
 }

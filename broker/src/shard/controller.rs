@@ -10,7 +10,9 @@ use kring_wire::{ErrorCode, Str, Uuid};
 
 use super::metadata_log::MetadataLog;
 use super::{Command, Mesh, ReplyTo, Shard, give};
-use crate::controller::{Controller, ControllerReply, ControllerRequest, Placement, Refused, Registration};
+use crate::controller::{
+    Controller, ControllerReply, ControllerRequest, PartitionKey, Placement, Refused, Registration,
+};
 use crate::metadata::{Endpoint, Image};
 
 /// Operations that may wait for their turn.
@@ -117,29 +119,40 @@ impl Driver {
         self.log
     }
 
-    /// One operation from the decision to the last core that follows it.
+    /// One operation, and what follows from it: partitions that a core cannot open lose their leader before anybody is
+    /// answered. Each is told once, so this ends.
     async fn operate(&mut self, request: ControllerRequest) -> Result<Operated, String> {
+        let (operated, mut lost) = self.perform(request).await?;
+        while !lost.is_empty() {
+            let request = ControllerRequest::FailPartitions { partitions: lost };
+            (_, lost) = self.perform(request).await?;
+        }
+        Ok(operated)
+    }
+
+    /// From the decision to the last core that follows it; the partitions that could not be opened then.
+    async fn perform(&mut self, request: ControllerRequest) -> Result<(Operated, Vec<PartitionKey>), String> {
         let outcome = self.controller.handle(request, &mut random_id);
         if outcome.records.is_empty() {
-            return Ok(Operated::Done(outcome.reply));
+            return Ok((Operated::Done(outcome.reply), Vec::new()));
         }
         let batch = match self.log.batch(&outcome.records) {
             Ok(batch) => batch,
             Err(error) => {
                 tracing::warn!(%error, "a metadata operation is refused");
                 let why = Refused::silent(ErrorCode::UNKNOWN_SERVER_ERROR);
-                return Ok(Operated::Refused(outcome.reply.refused(&why)));
+                return Ok((Operated::Refused(outcome.reply.refused(&why)), Vec::new()));
             }
         };
         self.log.append(batch).await?;
         self.controller.replay(&outcome.records).map_err(|error| error.to_string())?;
-        self.publish().await;
-        Ok(Operated::Done(outcome.reply))
+        Ok((Operated::Done(outcome.reply), self.publish().await))
     }
 
-    async fn publish(&self) {
+    async fn publish(&self) -> Vec<PartitionKey> {
         let image: &Arc<Image> = self.controller.image();
-        self.mesh.ask_all(|reply_to| Command::Publish { image: image.clone(), reply_to }).await;
+        let lost = self.mesh.ask_all(|reply_to| Command::Publish { image: image.clone(), reply_to }).await;
+        lost.into_iter().flatten().flatten().collect()
     }
 }
 

@@ -13,7 +13,7 @@ use kring_wire::Uuid;
 use super::{Command, Shard};
 use crate::controller::{ControllerRequest, PartitionKey};
 
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+pub(super) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// How many logs are being opened in each directory: many at once, none of them a partition yet.
 pub(super) type Opening = Rc<RefCell<BTreeMap<usize, usize>>>;

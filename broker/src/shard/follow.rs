@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::ready;
 use futures_util::stream::iter;
 use kring_runtime::{Queue, sleep, spawn};
 use kring_storage::{Log, LogDir, LogError, LogName, RecoveryReport};
 use kring_wire::Uuid;
 
 use super::Shard;
-use crate::config::TopicConfig;
+use crate::config::{BrokerConfig, TopicConfig};
+use crate::controller::PartitionKey;
 use crate::group::messages::DeletedTopic;
 use crate::metadata::{self, ConfigResource, Image, NO_LEADER, Topic};
 use crate::partition::{Partition, PartitionId, PartitionParts, log_config};
@@ -35,22 +37,26 @@ struct Missing {
 }
 
 impl Shard {
-    /// Follows `image`; afterwards this shard answers by it.
-    pub(super) async fn follow(self: Rc<Self>, image: Arc<Image>) {
+    /// Follows `image`; afterwards this shard answers by it. Returns the partitions that it could not open.
+    pub(super) async fn follow(self: Rc<Self>, image: Arc<Image>) -> Vec<PartitionKey> {
         if self.is_closing.get() {
             // The next start follows it: the record is durable.
-            return;
+            return Vec::new();
         }
         let old = self.image();
         self.follow_configs(&old, &image);
         let gone = self.gone(&old, &image);
         let missing = self.missing(&old, &image);
-        iter(missing).for_each_concurrent(OPEN_AT_ONCE, |missing| self.clone().open(missing)).await;
+        let opened = iter(missing).map(|missing| self.clone().open(missing)).buffer_unordered(OPEN_AT_ONCE);
+        let lost = opened.filter_map(ready).collect().await;
         *self.image.borrow_mut() = image.clone();
         self.groups.topics_deleted(&deleted_topics(&old, &image));
         for partition in gone {
             self.remove(&partition).await;
         }
+        let is_gone = |topic: &Uuid| image.topic_by_id(*topic).is_none();
+        self.delete_shut_out(is_gone, delete_delay(&self.config())).await;
+        lost
     }
 
     /// The configuration of a topic as it holds now.
@@ -111,7 +117,7 @@ impl Shard {
                 let id = PartitionId { topic: topic.id, index };
                 match self.known(id) {
                     Some(known) => self.follow_leader(&known, state),
-                    None if self.mesh.owned_here(id) => {
+                    None if self.mesh.owned_here(id) && !self.is_shut_out(id) => {
                         missing.push(Missing {
                             id,
                             topic: topic.clone(),
@@ -134,26 +140,33 @@ impl Shard {
         }
     }
 
-    async fn open(self: Rc<Self>, missing: Missing) {
+    /// Returns the partition if its log does not open, which is told then.
+    async fn open(self: Rc<Self>, missing: Missing) -> Option<PartitionKey> {
         let name = LogName::new(missing.topic.name.as_str(), missing.id.index);
         while let Some(place) = self.directory_for(&name, missing.is_new) {
             let dir = &self.log_dirs[place.index()];
             match self.open_or_replace(dir, name.clone(), &missing).await {
-                Ok(log) if self.is_closing.get() => return close_unused(&log).await,
-                Ok(log) => return self.adopt(missing, log, place.index()),
+                Ok(log) if self.is_closing.get() => {
+                    close_unused(&log).await;
+                    return None;
+                }
+                Ok(log) => {
+                    self.adopt(missing, log, place.index());
+                    return None;
+                }
                 Err(error) if error.is_passing() => {
                     tracing::warn!(partition = %name, %error, "this partition is opened later");
-                    return spawn(Queue::Background, self.open_later(missing)).detach();
+                    spawn(Queue::Background, self.open_later(missing)).detach();
+                    return None;
                 }
                 Err(error) if missing.is_new && dir.offline().is_some() => {
                     tracing::warn!(partition = %name, %error, "another directory is tried");
                 }
-                Err(error) => {
-                    return tracing::error!(partition = %name, %error, "this partition stays offline");
-                }
+                Err(error) => return Some(self.shut_out(missing.id, name, place.index(), &error)),
             }
         }
         tracing::debug!(partition = %name, "in a log directory that is offline");
+        None
     }
 
     /// There was no room, or no file descriptor, to open it. The topic may be gone by then.
@@ -161,8 +174,12 @@ impl Shard {
         Box::pin(async move {
             sleep(OPEN_AGAIN_AFTER).await;
             let is_wanted = self.image().partition(missing.id.topic, missing.id.index).is_some();
-            if is_wanted && self.known(missing.id).is_none() && !self.is_closing.get() {
-                self.open(missing).await;
+            if is_wanted
+                && self.known(missing.id).is_none()
+                && !self.is_closing.get()
+                && let Some(lost) = self.clone().open(missing).await
+            {
+                self.lose_leader(lost).await;
             }
         })
     }
@@ -225,6 +242,11 @@ fn tell(log: &Log, report: &RecoveryReport) {
             "an unfinished write was cut off"
         );
     }
+}
+
+/// How long the files of a deleted partition stay whose own setting is gone with its topic.
+fn delete_delay(config: &BrokerConfig) -> Duration {
+    Duration::from_millis(config.topic_defaults.file_delete_delay_ms.unsigned_abs())
 }
 
 /// Topics that were there and are no more.

@@ -15,6 +15,7 @@ mod metadata_log;
 mod producer_ids;
 mod recovery_points;
 mod serve;
+mod shut_out;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -41,6 +42,7 @@ use controller::ControllerHandle;
 use directories::Opening;
 use groups::Groups;
 use producer_ids::ProducerIds;
+use shut_out::ShutOuts;
 
 /// Everything that one core owns.
 pub struct Shard {
@@ -53,6 +55,8 @@ pub struct Shard {
     located: HashMap<LogName, usize>,
     image: RefCell<Arc<Image>>,
     partitions: RefCell<HashMap<PartitionId, Rc<Partition>>>,
+    /// Those whose logs did not open.
+    shut_outs: RefCell<ShutOuts>,
     opening: Opening,
     /// The logs are being closed: nothing may append any more, and nothing is opened.
     is_closing: Cell<bool>,
@@ -85,6 +89,7 @@ impl Shard {
             located: parts.located,
             image: RefCell::default(),
             partitions: RefCell::default(),
+            shut_outs: RefCell::default(),
             opening: Opening::default(),
             is_closing: Cell::new(false),
             topic_configs: RefCell::default(),

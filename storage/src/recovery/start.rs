@@ -95,7 +95,12 @@ impl Recovery {
         }
     }
 
-    async fn batch_at(&self, base: Offset, position: u32, size: u32) -> Result<Option<BatchInfo>, LogError> {
+    pub(super) async fn batch_at(
+        &self,
+        base: Offset,
+        position: u32,
+        size: u32,
+    ) -> Result<Option<BatchInfo>, LogError> {
         if position >= size {
             return Ok(None);
         }
@@ -105,7 +110,7 @@ impl Recovery {
         Ok(BatchInfo::parse(&header).ok())
     }
 
-    async fn remove_indexes(&self, base: Offset) -> Result<(), LogError> {
+    pub(super) async fn remove_indexes(&self, base: Offset) -> Result<(), LogError> {
         let dir: &Path = &self.path;
         for suffix in ["index", "timeindex"] {
             let path = dir.join(file_name(base, suffix));

@@ -1,0 +1,347 @@
+//! Files damaged while the broker was down, and what its clients see then: exactly the damaged partition is offline.
+//! A real broker on a real disk.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test process is outside the simulation"
+)]
+
+mod kit;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use kring_wire::messages::delete_topics_request::DeleteTopicsRequest;
+use kring_wire::messages::describe_log_dirs_request::DescribeLogDirsRequest;
+use kring_wire::messages::find_coordinator_request::FindCoordinatorRequest;
+use kring_wire::messages::list_offsets_request::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
+use kring_wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use kring_wire::messages::metadata_response::MetadataResponsePartition;
+use kring_wire::messages::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kring_wire::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestTopic};
+
+use kit::{Broker, Client, TempDir};
+
+const LEADER_NOT_AVAILABLE: i16 = 5;
+const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
+const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+const NOT_COORDINATOR: i16 = 16;
+const KAFKA_STORAGE_ERROR: i16 = 56;
+const LOG: &str = "00000000000000000000.log";
+
+/// A directory whose broker has stopped, with a copy of it as it was.
+struct Stopped {
+    dir: TempDir,
+}
+
+impl Stopped {
+    /// Three records in each of these partitions of a topic.
+    fn with_records(name: &str, partitions: i32) -> Stopped {
+        Stopped::after(name, |client| {
+            client.create_topic("t", partitions);
+            for partition in 0..partitions {
+                for value in ["a", "b", "c"] {
+                    assert_eq!(client.produce("t", partition, &[value]).error_code, 0);
+                }
+            }
+        })
+    }
+
+    fn after(name: &str, work: impl FnOnce(&mut Client)) -> Stopped {
+        let dir = TempDir::new(name);
+        let broker = Broker::start(&dir.0, &["--shards", "2"]);
+        work(&mut broker.connect());
+        assert!(broker.stop().success());
+        copy_tree(&dir.0.join("data"), &dir.0.join("kept"));
+        Stopped { dir }
+    }
+
+    fn file(&self, partition: &str, name: &str) -> PathBuf {
+        self.dir.0.join("data").join(partition).join(name)
+    }
+
+    fn truncate(&self, partition: &str, name: &str, by: u64) {
+        let file = fs::OpenOptions::new().write(true).open(self.file(partition, name)).expect("a segment");
+        file.set_len(file.metadata().expect("its length").len() - by).expect("a writable segment");
+    }
+
+    fn flip(&self, partition: &str, name: &str, at: usize) {
+        let path = self.file(partition, name);
+        let mut bytes = fs::read(&path).expect("a segment");
+        bytes[at] ^= 1;
+        fs::write(path, bytes).expect("a writable segment");
+    }
+
+    /// Puts a partition back as it was.
+    fn restore(&self, partition: &str) {
+        fs::remove_dir_all(self.dir.0.join("data").join(partition)).expect("a partition directory");
+        copy_tree(&self.dir.0.join("kept").join(partition), &self.dir.0.join("data").join(partition));
+    }
+
+    fn start(&self) -> Broker {
+        Broker::start(&self.dir.0, &["--shards", "2"])
+    }
+
+    fn broker_log(&self) -> String {
+        fs::read_to_string(self.dir.0.join("log")).expect("the broker's log")
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory").flatten() {
+        let target = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy_tree(&entry.path(), &target),
+            false => _ = fs::copy(entry.path(), target).expect("a file that can be copied"),
+        }
+    }
+}
+
+fn described(client: &mut Client, topic: &str, partition: i32) -> MetadataResponsePartition {
+    let topics = Some(vec![MetadataRequestTopic { name: Some(topic.into()), ..Default::default() }]);
+    let request = MetadataRequest { topics, ..MetadataRequest::default() };
+    let mut answer = client.ask(12, &request);
+    let mut partitions = std::mem::take(&mut answer.topics[0].partitions);
+    partitions.retain(|p| p.partition_index == partition);
+    partitions.remove(0)
+}
+
+fn end_offset(client: &mut Client, topic: &str, partition: i32) -> (i16, i64) {
+    let partition =
+        ListOffsetsPartition { partition_index: partition, timestamp: -1, ..ListOffsetsPartition::default() };
+    let topic = ListOffsetsTopic { name: topic.into(), partitions: vec![partition] };
+    let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..ListOffsetsRequest::default() };
+    let answer = &client.ask(5, &request).topics[0].partitions[0];
+    (answer.error_code, answer.offset)
+}
+
+/// The directory's error, and the partitions that it tells of.
+fn partitions_on_disk(client: &mut Client, topic: &str) -> (i16, Vec<i32>) {
+    let answer = client.ask(4, &DescribeLogDirsRequest { topics: None });
+    let result = &answer.results[0];
+    let of_topic = result.topics.iter().filter(|t| t.name.as_str() == topic);
+    (result.error_code, of_topic.flat_map(|t| t.partitions.iter().map(|p| p.partition_index)).collect())
+}
+
+#[track_caller]
+fn assert_offline(client: &mut Client, topic: &str, partition: i32) {
+    let shown = described(client, topic, partition);
+    let shown = (shown.error_code, shown.leader_id, shown.replica_nodes, shown.offline_replicas);
+    assert_eq!(shown, (LEADER_NOT_AVAILABLE, -1, vec![1], vec![1]), "{partition}");
+    assert_eq!(client.produce(topic, partition, &["x"]).error_code, KAFKA_STORAGE_ERROR, "{partition}");
+    assert_eq!(client.fetch(topic, partition, 0).1, KAFKA_STORAGE_ERROR, "{partition}");
+    assert_eq!(end_offset(client, topic, partition).0, KAFKA_STORAGE_ERROR, "{partition}");
+}
+
+#[track_caller]
+fn assert_whole(client: &mut Client, topic: &str, partition: i32) {
+    let shown = described(client, topic, partition);
+    let shown = (shown.error_code, shown.leader_id, shown.offline_replicas);
+    assert_eq!(shown, (0, 1, vec![]), "{partition}");
+    let found: Vec<String> = client.fetch_all(topic, partition).into_iter().map(|(_, v)| v).collect();
+    assert_eq!(found, ["a", "b", "c"], "{partition}");
+}
+
+#[test]
+fn a_damaged_partition_alone_is_offline_and_a_start_after_its_repair_serves_it_again() {
+    let stopped = Stopped::with_records("damaged", 6);
+    stopped.truncate("t-0", LOG, 5);
+    fs::write(stopped.file("t-1", "partition.metadata"), "garbage").expect("a writable directory");
+    fs::remove_file(stopped.file("t-2", LOG)).expect("a segment");
+    stopped.truncate("t-3", LOG, fs::metadata(stopped.file("t-3", LOG)).expect("a segment").len() / 3);
+    let left = fs::read(stopped.file("t-0", LOG)).expect("a segment");
+    for round in 0..2 {
+        let broker = stopped.start();
+        let mut client = broker.connect();
+        (0..4).for_each(|partition| assert_offline(&mut client, "t", partition));
+        [4, 5].into_iter().for_each(|partition| assert_whole(&mut client, "t", partition));
+        assert_eq!(partitions_on_disk(&mut client, "t"), (0, vec![4, 5]));
+        let told = stopped.broker_log();
+        let line = |part: &str| told.lines().any(|line| line.contains("ERROR") && line.contains(part));
+        assert!(line("t-0/00000000000000000000.log is damaged at byte "), "{round}: {told}");
+        assert!(line("t-1/partition.metadata is damaged at byte 0"), "{round}: {told}");
+        assert!(broker.stop().success());
+        assert_eq!(fs::read(stopped.file("t-0", LOG)).expect("a segment"), left, "nothing is cut off");
+    }
+    (0..4).for_each(|partition| stopped.restore(&format!("t-{partition}")));
+    let broker = stopped.start();
+    let mut client = broker.connect();
+    (0..6).for_each(|partition| assert_whole(&mut client, "t", partition));
+    assert_eq!(client.produce("t", 0, &["d"]).base_offset, 3);
+    assert_eq!(partitions_on_disk(&mut client, "t"), (0, vec![0, 1, 2, 3, 4, 5]));
+}
+
+#[test]
+fn a_batch_header_that_changed_is_refused_for_its_offset_and_nothing_else() {
+    let stopped = Stopped::with_records("header", 2);
+    let batch = fs::metadata(stopped.file("t-0", LOG)).expect("a segment").len() as usize / 3;
+    // The magic of the second batch.
+    stopped.flip("t-0", LOG, batch + 16);
+    let broker = stopped.start();
+    let mut client = broker.connect();
+    assert_eq!(client.fetch("t", 0, 1).1, KAFKA_STORAGE_ERROR);
+    assert_whole(&mut client, "t", 1);
+}
+
+#[test]
+fn damaged_checkpoints_take_no_partition_offline() {
+    let names = [
+        "recovery-point-offset-checkpoint",
+        "log-start-offset-checkpoint",
+        "cleaner-offset-checkpoint",
+        "replication-offset-checkpoint",
+        ".kafka_cleanshutdown",
+    ];
+    for garbage in [&b"garbage\n"[..], b"\xff\xfe", b""] {
+        let stopped = Stopped::with_records("checkpoints", 2);
+        names.iter().for_each(|name| fs::write(stopped.file("", name), garbage).expect("a writable file"));
+        fs::write(stopped.file("t-0", "leader-epoch-checkpoint"), garbage).expect("a writable file");
+        let broker = stopped.start();
+        let mut client = broker.connect();
+        [0, 1].into_iter().for_each(|partition| assert_whole(&mut client, "t", partition));
+    }
+}
+
+#[test]
+fn a_topic_with_a_damaged_partition_can_be_deleted_and_made_again() {
+    let stopped = Stopped::with_records("deleted", 2);
+    fs::write(stopped.file("t-0", "partition.metadata"), "garbage").expect("a writable directory");
+    let broker = stopped.start();
+    let mut client = broker.connect();
+    let request =
+        DeleteTopicsRequest { topic_names: vec!["t".into()], timeout_ms: 10_000, ..Default::default() };
+    assert_eq!(client.ask(4, &request).responses[0].error_code, 0);
+    assert!(!stopped.file("t-0", "").exists(), "its files are out of use");
+    client.create_topic("t", 2);
+    for partition in 0..2 {
+        assert_eq!(client.produce("t", partition, &["new"]).base_offset, 0);
+    }
+}
+
+#[test]
+fn a_damaged_partition_whose_files_are_removed_begins_again() {
+    let stopped = Stopped::with_records("removed", 2);
+    stopped.truncate("t-0", LOG, 5);
+    assert!(stopped.start().stop().success());
+    fs::remove_dir_all(stopped.file("t-0", "")).expect("a partition directory");
+    let points = stopped.file("", "recovery-point-offset-checkpoint");
+    let text = fs::read_to_string(&points).expect("a checkpoint");
+    let lines: Vec<&str> = text.lines().skip(2).filter(|line| !line.starts_with("t 0 ")).collect();
+    fs::write(&points, format!("0\n{}\n{}\n", lines.len(), lines.join("\n"))).expect("a writable file");
+    let broker = stopped.start();
+    let mut client = broker.connect();
+    assert_eq!(client.produce("t", 0, &["again"]).base_offset, 0);
+    assert_eq!(described(&mut client, "t", 0).offline_replicas, [] as [i32; 0]);
+}
+
+fn commit(client: &mut Client, group: &str, offset: i64) -> i16 {
+    let partition = OffsetCommitRequestPartition { committed_offset: offset, ..Default::default() };
+    let topic =
+        OffsetCommitRequestTopic { name: "t".into(), partitions: vec![partition], ..Default::default() };
+    let request = OffsetCommitRequest { group_id: group.into(), topics: vec![topic], ..Default::default() };
+    client.ask(7, &request).topics[0].partitions[0].error_code
+}
+
+fn committed(client: &mut Client, group: &str) -> (i16, i64) {
+    let topic = OffsetFetchRequestTopic { name: "t".into(), partition_indexes: vec![0] };
+    let request =
+        OffsetFetchRequest { group_id: group.into(), topics: Some(vec![topic]), ..Default::default() };
+    let answer = client.ask(7, &request);
+    let offset = answer.topics.first().map_or(-1, |topic| topic.partitions[0].committed_offset);
+    (answer.error_code, offset)
+}
+
+fn coordinator(client: &mut Client, group: &str) -> i16 {
+    client.ask(3, &FindCoordinatorRequest { key: group.into(), ..Default::default() }).error_code
+}
+
+/// Commits once the coordinator has loaded.
+fn commit_when_loaded(client: &mut Client, group: &str, offset: i64) {
+    assert_eq!(coordinator(client, group), 0);
+    loop {
+        match commit(client, group, offset) {
+            COORDINATOR_LOAD_IN_PROGRESS => {}
+            error => return assert_eq!(error, 0),
+        }
+    }
+}
+
+/// The partition of `__consumer_offsets` that holds records.
+fn used_offsets_partition(stopped: &Stopped) -> Vec<String> {
+    let names = fs::read_dir(stopped.file("", "")).expect("the data directory").flatten();
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let has_records = |name: &String| fs::metadata(stopped.file(name, LOG)).is_ok_and(|log| log.len() > 0);
+    names.filter(|name| name.starts_with("__consumer_offsets-") && has_records(name)).collect()
+}
+
+#[test]
+fn groups_of_a_damaged_offsets_partition_are_told_to_try_again_and_the_others_go_on() {
+    let stopped = Stopped::after("offsets", |client| {
+        client.create_topic("t", 1);
+        commit_when_loaded(client, "hurt", 41);
+    });
+    let hurt = used_offsets_partition(&stopped);
+    assert_eq!(hurt.len(), 1, "{hurt:?}");
+    stopped.truncate(&hurt[0], LOG, 3);
+    let broker = stopped.start();
+    let mut client = broker.connect();
+    assert_eq!(coordinator(&mut client, "hurt"), COORDINATOR_NOT_AVAILABLE);
+    assert_eq!(committed(&mut client, "hurt").0, NOT_COORDINATOR);
+    assert_eq!(commit(&mut client, "hurt", 42), NOT_COORDINATOR);
+    commit_when_loaded(&mut client, "sound", 7);
+    assert!(broker.stop().success());
+    stopped.restore(&hurt[0]);
+    let broker = stopped.start();
+    let mut client = broker.connect();
+    assert_eq!(coordinator(&mut client, "hurt"), 0);
+    commit_when_loaded(&mut client, "sound", 8);
+    commit_when_loaded(&mut client, "hurt", 43);
+    assert_eq!(committed(&mut client, "hurt"), (0, 43));
+}
+
+#[test]
+fn a_changed_byte_in_group_state_is_not_taken_for_state() {
+    let stopped = Stopped::after("state", |client| {
+        client.create_topic("t", 1);
+        commit_when_loaded(client, "g", 41);
+    });
+    let name = used_offsets_partition(&stopped).remove(0);
+    let bytes = fs::metadata(stopped.file(&name, LOG)).expect("a segment").len() as usize;
+    stopped.flip(&name, LOG, bytes - 20);
+    let broker = stopped.start();
+    let mut client = broker.connect();
+    while committed(&mut client, "g").0 == COORDINATOR_LOAD_IN_PROGRESS {}
+    assert_eq!(committed(&mut client, "g").0, NOT_COORDINATOR);
+    let told = stopped.broker_log();
+    assert!(told.contains(&format!("{name}/{LOG} is damaged at byte 0")), "{told}");
+}
+
+#[test]
+fn a_damaged_metadata_log_refuses_the_start_and_names_file_and_position() {
+    for (damage, at) in [("flip", 400), ("cut", 0)] {
+        let stopped = Stopped::with_records("metadata", 1);
+        let name = "__cluster_metadata-0";
+        match damage {
+            "flip" => stopped.flip(name, LOG, at),
+            _ => stopped.truncate(name, LOG, 7),
+        }
+        let data = stopped.file("", "");
+        let output = Command::new(env!("CARGO_BIN_EXE_kring"))
+            .args(["start", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(&data)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the broker's binary runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        let last = told.lines().last().unwrap_or_default();
+        let file = stopped.file(name, LOG);
+        assert!(last.contains(&format!("{} is damaged at byte ", file.display())), "{told}");
+    }
+}
