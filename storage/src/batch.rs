@@ -110,6 +110,7 @@ pub(crate) fn end_transaction(info: &BatchInfo, whole: Bytes) -> Option<EndTrans
         epoch: info.header.producer_epoch,
         coordinator_epoch: marker.coordinator_epoch,
         timestamp: record.timestamp,
+        is_abort: !marker.committed,
     })
 }
 

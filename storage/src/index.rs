@@ -37,6 +37,12 @@ impl OffsetIndex {
         if after == 0 { 0 } else { self.entries[after - 1].1 }
     }
 
+    /// The relative offset of the first entry at byte `position` or after it.
+    pub fn first_from(&self, position: u32) -> Option<u32> {
+        let before = self.entries.partition_point(|&(_, at)| at < position);
+        self.entries.get(before).map(|&(relative, _)| relative)
+    }
+
     pub fn push(&mut self, relative: u32, position: u32) {
         if let Some(&(offset, _)) = self.entries.last() {
             assert!(relative > offset, "index offset {relative} after {offset}");

@@ -27,6 +27,7 @@
 //! log.unsaved_bytes()  save_recovery_point().await -> Result<()>     bounds what a recovery has to look at
 //! log.read(ReadRequest { offset, upto, max_bytes, min_one_batch }).await
 //!     -> Result<ReadChunk { parts: Vec<ReadPart::{Memory(Bytes), File(FileRange)}>, bytes, .. }>
+//! log.read_committed(ReadRequest).await -> Result<(ReadChunk, Vec<AbortedTransaction>)>
 //!     chunk.into_bytes().await              for readers inside the broker
 //! log.check_producer(&ProducerBatch) -> Result<ProducerVerdict, ProducerError>
 //! log.producers(|&ProducerStates| ..)  expire_producers(now_ms)
@@ -81,10 +82,13 @@ mod simulated;
 mod simulated_faults;
 mod snapshot;
 mod space;
+mod stable;
 mod stall;
 mod tail;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod transactions_tests;
 mod turn;
 mod txn_index;
 mod types;
@@ -101,13 +105,14 @@ pub use error::LogError;
 pub use log::{Appended, Log};
 pub use lookup::TimestampedOffset;
 pub use producer::{
-    BatchMetadata, EndTransaction, ProducerBatch, ProducerEntry, ProducerError, ProducerStates,
-    ProducerVerdict,
+    BatchMetadata, CompletedTransaction, EndTransaction, ProducerBatch, ProducerEntry, ProducerError,
+    ProducerStates, ProducerVerdict,
 };
 pub use read::{ReadChunk, ReadPart, ReadRequest};
 pub use recovery::RecoveryReport;
 pub use shard::{ShardConfig, ShardStorage};
 pub use space::Claim;
+pub use txn_index::AbortedTransaction;
 pub use types::{LeaderEpoch, LogOffsets, Offset, ProducerId};
 
 /// A topic id, as `partition.metadata` holds it.

@@ -47,6 +47,7 @@ impl Log {
         };
         let Some(last) = last else { return Ok(()) };
         let _turn = self.0.files.take().await;
+        last.write_aborted().await?;
         write_file(&self.0.path.join(file_name(end, "snapshot")), &producers).await?;
         self.write_epochs().await?;
         last.seal(&self.0.shard).await

@@ -20,14 +20,16 @@ use crate::config::LogConfig;
 use crate::dir::{LogDir, LogPoints};
 use crate::epochs::{EpochEnd, LeaderEpochs};
 use crate::error::LogError;
-use crate::producer::{ProducerBatch, ProducerError, ProducerStates, ProducerVerdict};
+use crate::producer::{EndTransaction, ProducerBatch, ProducerError, ProducerStates, ProducerVerdict};
 use crate::recovery_point::SavedPoint;
 use crate::segment::Segment;
 use crate::shard::ShardStorage;
 use crate::snapshot;
 use crate::space::Claim;
+use crate::stable::EndedTransactions;
 use crate::tail::{LogTail, Place};
 use crate::turn::Turn;
+use crate::txn_index::AbortedTransaction;
 use crate::types::{LeaderEpoch, LogOffsets, Offset};
 use crate::writer;
 
@@ -71,6 +73,7 @@ pub(crate) struct State {
     pub segments: Vec<Rc<Segment>>,
     pub epochs: LeaderEpochs,
     pub producers: ProducerStates,
+    pub ended: EndedTransactions,
     pub queue: AppendQueue,
     pub saved: SavedPoint,
     /// The log takes no more appends: it failed, or it was closed.
@@ -131,6 +134,7 @@ impl Log {
             segments,
             epochs,
             producers,
+            ended: EndedTransactions::default(),
             queue,
             saved,
             fault: None,
@@ -217,11 +221,6 @@ impl Log {
     /// written ones otherwise.
     pub fn high_watermark(&self) -> Offset {
         self.state().high_watermark()
-    }
-
-    /// Records below belong to no open transaction. The high watermark, as long as nothing here is transactional.
-    pub fn last_stable_offset(&self) -> Offset {
-        self.high_watermark()
     }
 
     /// Until the operating system has everything below `end`.
@@ -447,8 +446,15 @@ impl State {
         if let Some(producer) = info.producer() {
             self.producers.record(&producer, info.base_offset);
         } else if let Some(marker) = held.end_transaction(info) {
-            self.producers.record_marker(&marker);
+            self.note_marker(&marker, info.base_offset);
         }
+    }
+
+    fn note_marker(&mut self, marker: &EndTransaction, offset: Offset) {
+        let Some(completed) = self.producers.record_marker(marker, offset) else { return };
+        self.ended.note(&completed, self.high_watermark());
+        let newest = self.segments.last().expect("the marker was appended to it");
+        AbortedTransaction::of(&completed).into_iter().for_each(|aborted| newest.note_aborted(aborted));
     }
 }
 

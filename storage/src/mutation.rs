@@ -36,6 +36,12 @@ pub(crate) enum Mutation {
     TakeRefusedWriteForDone,
     /// Recovery begins at the recovery point, even where the producers are known only from before it.
     StartAfterProducers,
+    /// A transaction counts as ended before readers can see its marker.
+    ForgetUnseenMarkers,
+    /// Recovery takes the transactions that were aborted for granted as the index names them, and learns no others.
+    ForgetAborted,
+    /// Aborted transactions are looked for in the segment that is read, and not in that of their marker.
+    AbortedOfOneSegment,
 }
 
 #[cfg(test)]

@@ -35,6 +35,19 @@ pub struct EndTransaction {
     pub epoch: i16,
     pub coordinator_epoch: i32,
     pub timestamp: i64,
+    pub is_abort: bool,
+}
+
+/// A transaction whose marker stands in the log: Kafka's `CompletedTxn`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompletedTransaction {
+    pub producer_id: ProducerId,
+    pub first_offset: Offset,
+    /// Of its marker.
+    pub marker_offset: Offset,
+    pub is_abort: bool,
+    /// First offset of the earliest transaction that was open then, or the one after the marker.
+    pub last_stable_offset: Offset,
 }
 
 /// What to do with a batch that breaks no rule.
@@ -149,6 +162,8 @@ impl ProducerEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProducerStates {
     entries: BTreeMap<ProducerId, ProducerEntry>,
+    /// The open transactions of `entries`, by first offset.
+    ongoing: BTreeMap<Offset, ProducerId>,
 }
 
 impl ProducerStates {
@@ -202,16 +217,31 @@ impl ProducerStates {
         entry.last_timestamp = batch.max_timestamp;
         if batch.is_transactional && entry.txn_first_offset.is_none() {
             entry.txn_first_offset = Some(base_offset);
+            self.ongoing.insert(base_offset, batch.producer_id);
         }
     }
 
-    /// Takes over a transaction marker that stands in the log. Returns where the transaction had begun.
-    pub fn record_marker(&mut self, marker: &EndTransaction) -> Option<Offset> {
+    /// Takes over a transaction marker that stands in the log at `offset`. Returns the transaction that it ends, unless
+    /// that had no record here.
+    pub fn record_marker(&mut self, marker: &EndTransaction, offset: Offset) -> Option<CompletedTransaction> {
         let entry = self.entries.entry(marker.producer_id).or_insert_with(ProducerEntry::unknown);
         entry.move_to_epoch(marker.epoch);
         entry.coordinator_epoch = marker.coordinator_epoch;
         entry.last_timestamp = marker.timestamp;
-        entry.txn_first_offset.take()
+        let first_offset = entry.txn_first_offset.take()?;
+        self.ongoing.remove(&first_offset);
+        Some(CompletedTransaction {
+            producer_id: marker.producer_id,
+            first_offset,
+            marker_offset: offset,
+            is_abort: marker.is_abort,
+            last_stable_offset: self.first_ongoing().unwrap_or(offset.next()),
+        })
+    }
+
+    /// First offset of the earliest transaction that is open.
+    pub fn first_ongoing(&self) -> Option<Offset> {
+        self.ongoing.first_key_value().map(|(first_offset, _)| *first_offset)
     }
 
     /// Forgets producers silent for `expiration_ms`, unless a transaction of theirs is open.
@@ -236,7 +266,12 @@ impl ProducerStates {
     }
 
     pub(crate) fn restore(&mut self, producer_id: ProducerId, entry: ProducerEntry) {
-        self.entries.insert(producer_id, entry);
+        self.ongoing.extend(entry.txn_first_offset.map(|first_offset| (first_offset, producer_id)));
+        if let Some(first_offset) =
+            self.entries.insert(producer_id, entry).and_then(|old| old.txn_first_offset)
+        {
+            self.ongoing.remove(&first_offset);
+        }
     }
 }
 
@@ -284,6 +319,11 @@ mod tests {
             max_timestamp: 1_000,
             is_transactional: false,
         }
+    }
+
+    fn end(producer_id: i64, coordinator_epoch: i32) -> EndTransaction {
+        let producer_id = ProducerId(producer_id);
+        EndTransaction { producer_id, epoch: 0, coordinator_epoch, timestamp: 2_000, is_abort: true }
     }
 
     fn with(batches: &[(ProducerBatch, i64)]) -> ProducerStates {
@@ -360,11 +400,24 @@ mod tests {
     #[test]
     fn a_marker_closes_the_transaction_and_fences_older_coordinators() {
         let mut states = with(&[(ProducerBatch { is_transactional: true, ..batch(0, 0, 1) }, 40)]);
-        let marker =
-            EndTransaction { producer_id: ProducerId(7), epoch: 0, coordinator_epoch: 3, timestamp: 2_000 };
-        assert_eq!(states.record_marker(&marker), Some(Offset(40)));
+        let marker = end(7, 3);
+        assert_eq!(states.record_marker(&marker, Offset(41)).unwrap().first_offset, Offset(40));
+        assert_eq!(states.record_marker(&marker, Offset(42)), None, "it has ended already");
         let older = EndTransaction { coordinator_epoch: 2, ..marker };
         assert!(matches!(states.check_marker(&older), Err(ProducerError::CoordinatorFenced { .. })));
+    }
+
+    #[test]
+    fn the_earliest_open_transaction_bounds_what_is_stable() {
+        let of = |id| ProducerBatch { producer_id: ProducerId(id), is_transactional: true, ..batch(0, 0, 1) };
+        let mut states = with(&[(of(7), 40), (of(8), 41), (of(7), 42), (of(9), 43)]);
+        assert_eq!(states.first_ongoing(), Some(Offset(40)));
+        let second = states.record_marker(&end(8, 0), Offset(44)).unwrap();
+        assert_eq!((second.first_offset, second.last_stable_offset), (Offset(41), Offset(40)));
+        let first = states.record_marker(&end(7, 0), Offset(45)).unwrap();
+        assert_eq!((first.first_offset, first.last_stable_offset), (Offset(40), Offset(43)));
+        let last = states.record_marker(&end(9, 0), Offset(46)).unwrap();
+        assert_eq!((last.last_stable_offset, states.first_ongoing()), (Offset(47), None));
     }
 
     #[test]

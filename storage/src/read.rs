@@ -17,6 +17,9 @@ use crate::types::Offset;
 /// Bytes read at once to find a batch: about one index interval.
 const STEP_BYTES: u32 = 8 << 10;
 
+/// The byte after what was read, and its segment.
+pub(crate) type ReadEnd = Option<(Rc<Segment>, u32)>;
+
 /// What a reader wants.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadRequest {
@@ -36,7 +39,7 @@ pub enum ReadPart {
     File(FileRange),
 }
 
-/// Consecutive bytes of one segment. The last batch may be cut short by `max_bytes`, as Kafka cuts it.
+/// Consecutive bytes: of one segment, unless they come from memory. The last batch may be cut short by `max_bytes`, as Kafka cuts it.
 #[derive(Clone, Debug, Default)]
 pub struct ReadChunk {
     pub parts: Vec<ReadPart>,
@@ -82,22 +85,29 @@ async fn read_range(range: &FileRange) -> Result<Bytes, LogError> {
 impl Log {
     /// Batches from `offset` on. Empty at the end of what may be read; an error outside of the log.
     pub async fn read(&self, request: ReadRequest) -> Result<ReadChunk, LogError> {
+        self.read_to(request).await.map(|(chunk, _)| chunk)
+    }
+
+    /// As `read`, with where it came to in the log, if there is a batch to read.
+    pub(crate) async fn read_to(&self, request: ReadRequest) -> Result<(ReadChunk, ReadEnd), LogError> {
         let request = self.bounded(request)?;
         if request.offset >= request.upto {
-            return Ok(ReadChunk::default());
+            return Ok((ReadChunk::default(), None));
         }
         let (max_bytes, min_one) = (request.max_bytes, request.min_one_batch);
         if let Some(read) = self.0.tail.read(request.offset, request.upto, max_bytes, min_one) {
-            return Ok(from_memory(read));
+            let state = self.state();
+            let end = read.end.and_then(|end| Some((state.segment_at(end.segment)?, end.position)));
+            return Ok((from_memory(read), end));
         }
         let read = self.read_segments(request).await;
-        let start = self.offsets().start();
-        if read.is_err() && request.offset < start {
-            // The segment was deleted before its file was open.
-            let (offset, end) = (request.offset, self.offsets().end());
-            return Err(LogError::OffsetOutOfRange { offset, start, end });
-        }
-        read
+        read.map_err(|error| self.deleted_meanwhile(request.offset, error))
+    }
+
+    /// What an error means if the segment was deleted before its file was open.
+    pub(crate) fn deleted_meanwhile(&self, offset: Offset, error: LogError) -> LogError {
+        let (start, end) = (self.offsets().start(), self.offsets().end());
+        if offset < start { LogError::OffsetOutOfRange { offset, start, end } } else { error }
     }
 
     /// The request cut to what is written, or refused.
@@ -112,15 +122,15 @@ impl Log {
         Ok(request)
     }
 
-    async fn read_segments(&self, request: ReadRequest) -> Result<ReadChunk, LogError> {
+    async fn read_segments(&self, request: ReadRequest) -> Result<(ReadChunk, ReadEnd), LogError> {
         let mut segment = self.state().segment_at(request.offset);
         while let Some(current) = segment {
-            if let Some(chunk) = self.read_segment(&current, request).await? {
-                return Ok(chunk);
+            if let Some((chunk, end)) = self.read_segment(&current, request).await? {
+                return Ok((chunk, Some((current, end))));
             }
             segment = self.next_to_read(&current, request);
         }
-        Ok(ReadChunk::default())
+        Ok((ReadChunk::default(), None))
     }
 
     /// Compaction may have emptied the end of a segment: the reader goes on in the next. Or it has replaced the
@@ -133,26 +143,28 @@ impl Log {
         state.segment_after(current.base).filter(|next| next.base < request.upto)
     }
 
-    /// `None` if nothing at or after the offset is in this segment.
+    /// What was read, and the byte after it; `None` if nothing at or after the offset is in this segment.
     async fn read_segment(
         &self,
         segment: &Rc<Segment>,
         request: ReadRequest,
-    ) -> Result<Option<ReadChunk>, LogError> {
+    ) -> Result<Option<(ReadChunk, u32)>, LogError> {
         let source = self.source(segment).await?;
         let from = segment.lookup(&self.0.shard, request.offset).await?;
         let Some((start, first)) = source.find(from, request.offset).await? else { return Ok(None) };
         let limit = self.position_of(segment, &source, request.upto).await?;
         if start >= limit {
-            return Ok(Some(ReadChunk::default()));
+            return Ok(Some((ReadChunk::default(), start)));
         }
         let first_bytes = first.bytes as usize;
         if first_bytes > request.max_bytes && !request.min_one_batch {
-            return Ok(Some(ReadChunk { first_batch_too_large: true, ..ReadChunk::default() }));
+            return Ok(Some((ReadChunk { first_batch_too_large: true, ..ReadChunk::default() }, start)));
         }
         let wanted = u32::try_from(request.max_bytes.max(first_bytes)).unwrap_or(u32::MAX);
-        let chunk = source.chunk(start, limit.min(start.saturating_add(wanted)));
-        if source.file.has_failed() { source.loaded(chunk).await.map(Some) } else { Ok(Some(chunk)) }
+        let end = limit.min(start.saturating_add(wanted));
+        let chunk = source.chunk(start, end);
+        let chunk = if source.file.has_failed() { source.loaded(chunk).await? } else { chunk };
+        Ok(Some((chunk, end)))
     }
 
     /// The byte of this segment below which all records are below `upto`.

@@ -1,7 +1,9 @@
 //! Opening a log: what its directory holds, whether it was closed in order, and where the trusted part ends.
 //! Cuts only what cannot have been durable; damage below that is an error. Shard that will own the log.
 
+mod aborted;
 mod epochs;
+mod known;
 mod sealed;
 mod start;
 
@@ -15,6 +17,7 @@ use kring_runtime::disk::{DirectFile, ReadHandle};
 use kring_runtime::{fs, wall_ms};
 
 use crate::TopicId;
+use crate::aborted::AbortedIndex;
 use crate::checkpoint::LogName;
 use crate::compaction::{complete_swaps, is_of_swap};
 use crate::config::LogConfig;
@@ -31,6 +34,7 @@ use crate::segment::{Resumed, Segment, block_floor, parse_file_name, write_file}
 use crate::shard::ShardStorage;
 use crate::snapshot;
 use crate::types::{LogOffsets, Offset};
+use known::Known;
 use start::Start;
 
 pub(crate) const EPOCHS: &str = "leader-epoch-checkpoint";
@@ -106,6 +110,8 @@ struct Files {
     /// Base offset and length, rising.
     logs: Vec<(Offset, u64)>,
     snapshots: Vec<Offset>,
+    /// Base offsets of the segments with an index of aborted transactions.
+    txn_indexes: Vec<Offset>,
 }
 
 impl Files {
@@ -124,10 +130,13 @@ impl Files {
                 files.logs.push((base, entry.len));
             } else if let Some(at) = parse_file_name(&entry.name, "snapshot") {
                 files.snapshots.push(at);
+            } else if let Some(base) = parse_file_name(&entry.name, "txnindex") {
+                files.txn_indexes.push(base);
             }
         }
         files.logs.sort_unstable();
         files.snapshots.sort_unstable();
+        files.txn_indexes.sort_unstable();
         Ok(Some(files))
     }
 }
@@ -156,11 +165,9 @@ struct Recovery {
     clean: bool,
 }
 
-/// Producers and epochs as known so far, and the offset from which on producers must be replayed.
-type Known<'a> = (&'a mut ProducerStates, &'a mut LeaderEpochs, Offset);
-
 /// What the scan of the newest segment collects.
 struct Active {
+    base: Offset,
     resumed: Resumed,
     end_offset: Offset,
     /// Bytes that the index files cover.
@@ -168,31 +175,32 @@ struct Active {
 }
 
 impl Recovery {
-    async fn load(&self, files: Files) -> Result<(Loaded, RecoveryReport), LogError> {
+    async fn load(&self, mut files: Files) -> Result<(Loaded, RecoveryReport), LogError> {
         let mut report = RecoveryReport { clean: self.clean, ..RecoveryReport::default() };
         let Some(&(active_base, active_bytes)) = files.logs.last() else {
             return self.load_empty(report);
         };
         let read_epochs = self.read_epochs(&files.logs).await?;
-        let mut epochs = match &read_epochs {
+        let epochs = match &read_epochs {
             Some(epochs) => epochs.clone(),
             None => self.learn_epochs(&files.logs).await?,
         };
         self.remove_stray_snapshots(&files, active_base).await?;
-        let sealed = self.sealed_segments(&files.logs)?;
-        let (mut producers, from) = self.producers_at(&files, active_base).await?;
+        self.mend_txn_indexes(&mut files).await?;
+        let sealed = self.sealed_segments(&files)?;
+        let (producers, from) = self.producers_at(&files, active_base).await?;
         let start = self.start_in(active_base, active_bytes, from).await?;
         let snapshot = self.inner_snapshot(&files, active_base);
+        let mut known = Known { producers, epochs, from, aborted: Vec::new() };
         if !self.clean {
             // When the file was written, later batches may have been under way: what it says of them is learnt anew
             // from those that arrived.
-            epochs.truncate_end(start.offset);
+            known.epochs.truncate_end(start.offset);
         }
-        let known = (&mut producers, &mut epochs, from);
-        self.replay_sealed(&sealed, active_base, known, &mut report).await?;
+        self.replay_sealed(&sealed, active_base, &mut known, &mut report).await?;
         self.check_ends(&sealed, active_base).await?;
-        let known = (&mut producers, &mut epochs, from);
-        let active = self.load_active(start, active_bytes, known, &mut report).await?;
+        let active = self.load_active(start, active_bytes, &mut known, &mut report).await?;
+        let Known { producers, mut epochs, .. } = known;
         let offsets = self.offsets(&files, active.end_offset)?;
         epochs.truncate_end(offsets.end());
         epochs.truncate_start(offsets.start());
@@ -238,13 +246,14 @@ impl Recovery {
         Ok(LogOffsets::recovered(start, end))
     }
 
-    fn sealed_segments(&self, logs: &[(Offset, u64)]) -> Result<Vec<Segment>, LogError> {
-        let sealed = &logs[..logs.len() - 1];
+    fn sealed_segments(&self, files: &Files) -> Result<Vec<Segment>, LogError> {
+        let sealed = &files.logs[..files.logs.len() - 1];
         sealed
             .iter()
             .map(|&(base, bytes)| {
-                let size = self.size(base, bytes)?;
-                Ok(Segment::at_rest(self.path.clone(), base, size))
+                let has_aborted = files.txn_indexes.binary_search(&base).is_ok();
+                let aborted = if has_aborted { AbortedIndex::File } else { AbortedIndex::none() };
+                Ok(Segment::at_rest(self.path.clone(), base, self.size(base, bytes)?, aborted))
             })
             .collect()
     }
@@ -264,7 +273,7 @@ impl Recovery {
         active_base: Offset,
     ) -> Result<(ProducerStates, Offset), LogError> {
         for &at in files.snapshots.iter().rev() {
-            if self.is_stray(files, at, active_base) {
+            if self.is_stray(files, at, active_base) || !self.may_begin_at(files, at) {
                 continue;
             }
             let path = self.path.join(crate::segment::file_name(at, "snapshot"));
@@ -294,6 +303,15 @@ impl Recovery {
         files.snapshots.iter().rev().copied().find(|&at| at <= trusted).filter(|&at| at > active_base)
     }
 
+    /// What is read again anyway is learnt anew, and not taken from a snapshot: so the transactions that were aborted in
+    /// it are learnt, too.
+    fn may_begin_at(&self, files: &Files, at: Offset) -> bool {
+        let recovery = self.points.recovery();
+        let ends = files.logs.iter().skip(1).map(|&(base, _)| base).chain([Offset::MAX]);
+        let first_read = files.logs.iter().zip(ends).find(|(_, end)| *end > recovery);
+        self.clean || at <= recovery || first_read.is_none_or(|(&(base, _), _)| at <= base)
+    }
+
     async fn remove_stray_snapshots(&self, files: &Files, active_base: Offset) -> Result<(), LogError> {
         for &at in files.snapshots.iter().filter(|&&at| self.is_stray(files, at, active_base)) {
             let path = self.path.join(crate::segment::file_name(at, "snapshot"));
@@ -308,22 +326,24 @@ impl Recovery {
         &self,
         sealed: &[Segment],
         active_base: Offset,
-        known: Known<'_>,
+        known: &mut Known,
         report: &mut RecoveryReport,
     ) -> Result<(), LogError> {
-        let (producers, epochs, from) = known;
         for (number, segment) in sealed.iter().enumerate() {
             let end = sealed.get(number + 1).map_or(active_base, |next| next.base);
             let unflushed = !self.clean && end > self.points.recovery();
-            if !unflushed && end <= from {
+            if !unflushed && end <= known.from {
                 continue;
             }
             let care = if unflushed { Care::Checksums } else { Care::Headers };
             let extent = Extent { base: segment.base, from: 0, end: segment.size(), care };
-            let found =
-                self.scan(segment.base, extent, report, |met| learn(met, from, producers, epochs)).await?;
+            let found = self.scan(segment.base, extent, report, |met| known.learn(met)).await?;
             if let Some(fault) = found.fault {
                 return Err(self.damaged(segment.base, found.end, fault));
+            }
+            let aborted = std::mem::take(&mut known.aborted);
+            if known.from <= segment.base {
+                self.settle_txn_index(segment, &aborted).await?;
             }
         }
         Ok(())
@@ -333,23 +353,32 @@ impl Recovery {
         &self,
         start: Start,
         bytes: u64,
-        known: Known<'_>,
+        known: &mut Known,
         report: &mut RecoveryReport,
     ) -> Result<Active, LogError> {
         let size = self.size(start.base, bytes)?;
+        let named = self.read_txn_index(start.base).await?;
+        known.aborted = named.iter().filter(|aborted| aborted.last_offset < known.from).copied().collect();
         if self.clean
-            && let Some(active) = self.resume_clean(start.base, size).await?
-            && active.end_offset <= known.2
+            && let Some(mut active) = self.resume_clean(start.base, size).await?
+            && active.end_offset <= known.from
             && active.end_offset >= self.points.recovery()
         {
+            active.resumed.aborted = named;
             return Ok(active);
         }
-        self.scan_active(start, size, known, report).await
+        let mut active = self.scan_active(start, size, known, report).await?;
+        let aborted = std::mem::take(&mut known.aborted);
+        if aborted != named {
+            self.replace_txn_index(active.base, &aborted).await?;
+        }
+        active.resumed.aborted = aborted;
+        Ok(active)
     }
 
     /// After an orderly end the index files lead to the end of the segment. `None` if they do not.
     async fn resume_clean(&self, base: Offset, size: u32) -> Result<Option<Active>, LogError> {
-        let at_rest = Segment::at_rest(self.path.clone(), base, size);
+        let at_rest = Segment::at_rest(self.path.clone(), base, size, AbortedIndex::none());
         let Ok(indexes) = at_rest.read_index_files().await? else { return Ok(None) };
         let from = indexes.offsets.last().map_or(0, |(_, position)| position);
         let mut tail_scan = TailScan::new(self, base, Indexer::resume(indexes.offsets, indexes.times));
@@ -364,7 +393,7 @@ impl Recovery {
             tail_scan.first_timestamp = self.first_timestamp(base, size).await?;
         }
         let end_offset = found.end_offset.unwrap_or(base);
-        Ok(Some(Active { resumed: tail_scan.finish(size).await?, end_offset, saved: size }))
+        Ok(Some(Active { base, resumed: tail_scan.finish(size).await?, end_offset, saved: size }))
     }
 
     async fn first_timestamp(&self, base: Offset, size: u32) -> Result<Option<i64>, LogError> {
@@ -380,17 +409,16 @@ impl Recovery {
         &self,
         start: Start,
         size: u32,
-        known: Known<'_>,
+        known: &mut Known,
         report: &mut RecoveryReport,
     ) -> Result<Active, LogError> {
-        let (producers, epochs, from) = known;
         let base = start.base;
         let extent = Extent { base, from: start.position, end: size, care: Care::NoGaps };
         let (first_offset, saved) = (start.offset, if start.is_saved { start.position } else { 0 });
         let mut tail_scan = TailScan::from(self, start);
         let found = self
             .scan(base, extent, report, |met| {
-                learn(met, from, producers, epochs);
+                known.learn(met);
                 tail_scan.meet(met);
             })
             .await?;
@@ -407,7 +435,7 @@ impl Recovery {
         if end_offset > self.points.recovery() || found.end != size {
             self.cut(base, found.end).await?;
         }
-        Ok(Active { resumed: tail_scan.finish(found.end).await?, end_offset, saved })
+        Ok(Active { base, resumed: tail_scan.finish(found.end).await?, end_offset, saved })
     }
 
     /// Removes what lies beyond the last good batch, and makes all before it durable: old batches beyond a hole
@@ -452,19 +480,6 @@ impl Recovery {
     }
 }
 
-/// Takes over what a batch says about producers, from the offset on where the snapshot ends, and about epochs.
-fn learn(met: &Met, from: Offset, producers: &mut ProducerStates, epochs: &mut LeaderEpochs) {
-    epochs.assign(met.info.leader_epoch, met.info.base_offset);
-    if met.info.last_offset() < from {
-        return;
-    }
-    if let Some(batch) = met.info.producer() {
-        producers.record(&batch, met.info.base_offset);
-    } else if let Some(marker) = &met.marker {
-        producers.record_marker(marker);
-    }
-}
-
 /// Rebuilds what is kept in memory of the newest segment while it is scanned.
 struct TailScan<'a> {
     recovery: &'a Recovery,
@@ -500,7 +515,8 @@ impl<'a> TailScan<'a> {
     async fn finish(self, size: u32) -> Result<Resumed, LogError> {
         let tail = self.read_tail(size).await?;
         let jitter_ms = self.recovery.config.draw_jitter_ms();
-        Ok(Resumed { size, tail, first_timestamp: self.first_timestamp, indexer: self.indexer, jitter_ms })
+        let (first_timestamp, indexer, aborted) = (self.first_timestamp, self.indexer, Vec::new());
+        Ok(Resumed { size, tail, first_timestamp, indexer, aborted, jitter_ms })
     }
 
     async fn read_tail(&self, size: u32) -> Result<Bytes, LogError> {

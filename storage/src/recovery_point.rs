@@ -32,6 +32,8 @@ struct Point {
     end: Offset,
     producers: Vec<u8>,
     epochs: String,
+    /// Empty where there is to be no file.
+    txnindex: Vec<u8>,
     index: Vec<u8>,
     timeindex: Vec<u8>,
 }
@@ -46,6 +48,7 @@ impl State {
             end: self.offsets.end(),
             producers: snapshot::encode(&self.producers),
             epochs: self.epochs.encode(),
+            txnindex: segment.encode_aborted(),
             segment,
             index,
             timeindex,
@@ -101,6 +104,9 @@ impl Point {
     /// The index comes last: a recovery begins where it leads to, and needs the rest up to there.
     async fn write(&self, dir: &Path) -> Result<(), LogError> {
         write_file(&dir.join(EPOCHS), self.epochs.as_bytes()).await?;
+        if !self.txnindex.is_empty() {
+            write_file(&self.segment.path("txnindex"), &self.txnindex).await?;
+        }
         write_file(&snapshot_path(dir, self.end), &self.producers).await?;
         write_file(&self.segment.path("timeindex"), &self.timeindex).await?;
         write_file(&self.segment.path("index"), &self.index).await

@@ -10,6 +10,7 @@ use kring_runtime::disk::{DirectFile, ReadHandle};
 use kring_runtime::fs;
 use kring_runtime::local::Notify;
 
+use crate::aborted::AbortedIndex;
 use crate::batch::BatchInfo;
 use crate::config::LogConfig;
 use crate::error::LogError;
@@ -17,6 +18,7 @@ use crate::index::{Indexer, OffsetIndex, TIME_ENTRY_BYTES, TimeIndex, position_o
 use crate::mutation::{self, Mutation};
 use crate::scan;
 use crate::shard::{ResidencyBudget, ShardStorage};
+use crate::txn_index::AbortedTransaction;
 use crate::types::Offset;
 
 /// Unit of every write, and of what may be handed to the network without a copy.
@@ -66,6 +68,7 @@ pub(crate) struct Segment {
     /// The last, partial block of `written`: what a reader of it gets, and what the next write begins with.
     tail: RefCell<Bytes>,
     indexes: RefCell<Indexes>,
+    aborted: RefCell<AbortedIndex>,
     /// The last time entry of a sealed segment, once it is known.
     last_time: Cell<Option<LastTime>>,
     /// There while somebody loads the indexes; tells when that has ended.
@@ -118,12 +121,13 @@ impl Segment {
     }
 
     /// A segment that takes no more batches, of this exact length.
-    pub fn at_rest(dir: Rc<Path>, base: Offset, size: u32) -> Segment {
+    pub fn at_rest(dir: Rc<Path>, base: Offset, size: u32, aborted: AbortedIndex) -> Segment {
         let segment = Segment::new(dir, base, 0, Indexes::OnDisk);
         segment.size.set(size);
         segment.written.set(size);
         segment.sealed.set(true);
         segment.has_file.set(true);
+        segment.aborted.replace(aborted);
         segment
     }
 
@@ -141,6 +145,7 @@ impl Segment {
             "the tail is the partial block"
         );
         segment.tail.replace(found.tail);
+        segment.aborted.replace(AbortedIndex::Memory(found.aborted));
         segment
     }
 
@@ -162,6 +167,7 @@ impl Segment {
             replaced: Cell::new(false),
             tail: RefCell::default(),
             indexes: RefCell::new(indexes),
+            aborted: RefCell::new(AbortedIndex::none()),
             last_time: Cell::new(None),
             loading: RefCell::default(),
             writer: RefCell::default(),
@@ -176,6 +182,10 @@ impl Segment {
 
     pub fn size(&self) -> u32 {
         self.size.get()
+    }
+
+    pub fn aborted(&self) -> &RefCell<AbortedIndex> {
+        &self.aborted
     }
 
     pub fn written(&self) -> u32 {
@@ -211,7 +221,7 @@ impl Segment {
         self.held.set(true);
         self.reader(shard).await?;
         self.indexes(shard).await?;
-        Ok(())
+        self.hold_aborted().await
     }
 
     /// Another segment has taken its place. What it holds is off the budget, and goes with its last reader.
@@ -361,6 +371,23 @@ impl Segment {
             return Ok(indexer.offsets.lookup(relative));
         }
         Ok(self.indexes(shard).await?.offsets.lookup(relative))
+    }
+
+    /// Last offset of the first indexed batch that begins at byte `position` or after it.
+    pub async fn indexed_from(
+        self: &Rc<Self>,
+        shard: &ShardStorage,
+        position: u32,
+    ) -> Result<Option<Offset>, LogError> {
+        let relative = match &*self.indexes.borrow() {
+            Indexes::Growing(indexer) => Some(indexer.offsets.first_from(position)),
+            _ => None,
+        };
+        let relative = match relative {
+            Some(known) => known,
+            None => self.indexes(shard).await?.offsets.first_from(position),
+        };
+        Ok(relative.map(|relative| self.base + i64::from(relative)))
     }
 
     /// Byte to scan from so as to meet the first batch whose largest timestamp is `timestamp` or later.
@@ -635,6 +662,7 @@ pub(crate) struct Resumed {
     pub tail: Bytes,
     pub first_timestamp: Option<i64>,
     pub indexer: Indexer,
+    pub aborted: Vec<AbortedTransaction>,
     pub jitter_ms: i64,
 }
 

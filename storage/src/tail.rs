@@ -54,6 +54,8 @@ pub(crate) struct TailRead {
     pub bytes: usize,
     /// The first batch is longer than the reader takes, and nothing was read.
     pub first_too_large: bool,
+    /// After the last of them, in its segment; `None` if nothing below the bound is here.
+    pub end: Option<Place>,
 }
 
 impl TailCache {
@@ -131,6 +133,7 @@ impl LogTail {
         for batch in batches.range(first..).take_while(|batch| batch.last_offset < upto) {
             let fits = read.bytes + batch.held.len() <= max_bytes;
             let is_first = read.parts.is_empty();
+            read.end.get_or_insert(batch.place);
             let taken = fits || (is_first && min_one);
             if !taken {
                 read.first_too_large = is_first;
@@ -138,6 +141,7 @@ impl LogTail {
             }
             batch.held.push_to(&mut read.parts);
             read.bytes += batch.held.len();
+            read.end = Some(batch.end());
         }
         Some(read)
     }
@@ -156,6 +160,10 @@ impl LogTail {
 }
 
 impl TailBatch {
+    fn end(&self) -> Place {
+        Place { position: self.place.position + self.held.len() as u32, ..self.place }
+    }
+
     fn cost(&self) -> usize {
         self.held.len() + ENTRY_OVERHEAD_BYTES
     }

@@ -11,18 +11,30 @@
 
 use std::fmt;
 
+use crate::producer::CompletedTransaction;
 use crate::types::{Offset, ProducerId};
 
 const VERSION: i16 = 0;
-const ENTRY_BYTES: usize = 34;
+pub(crate) const ENTRY_BYTES: usize = 34;
 
 /// A transaction that was aborted. All offsets are inclusive but the last stable one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AbortedTransaction {
+pub struct AbortedTransaction {
     pub producer_id: ProducerId,
     pub first_offset: Offset,
+    /// Of its marker.
     pub last_offset: Offset,
     pub last_stable_offset: Offset,
+}
+
+impl AbortedTransaction {
+    /// `None` if the transaction was committed.
+    pub(crate) fn of(completed: &CompletedTransaction) -> Option<AbortedTransaction> {
+        let CompletedTransaction { producer_id, first_offset, last_stable_offset, .. } = *completed;
+        let last_offset = completed.marker_offset;
+        let aborted = AbortedTransaction { producer_id, first_offset, last_offset, last_stable_offset };
+        completed.is_abort.then_some(aborted)
+    }
 }
 
 /// Why bytes are not a transaction index.
@@ -30,6 +42,7 @@ pub(crate) struct AbortedTransaction {
 pub(crate) enum BadTxnIndex {
     PartialEntry { bytes: usize },
     Version { entry: usize, version: i16 },
+    OutOfPlace { entry: usize },
 }
 
 impl fmt::Display for BadTxnIndex {
@@ -38,6 +51,9 @@ impl fmt::Display for BadTxnIndex {
             BadTxnIndex::PartialEntry { bytes } => write!(f, "{bytes} bytes are no whole number of entries"),
             BadTxnIndex::Version { entry, version } => {
                 write!(f, "entry {entry} has unknown version {version}")
+            }
+            BadTxnIndex::OutOfPlace { entry } => {
+                write!(f, "entry {entry} is of no marker of this segment, or not of one after the last")
             }
         }
     }
@@ -61,6 +77,19 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<AbortedTransaction>, BadTxnInde
         return Err(BadTxnIndex::PartialEntry { bytes: bytes.len() });
     }
     bytes.chunks_exact(ENTRY_BYTES).enumerate().map(|(number, entry)| decode_entry(number, entry)).collect()
+}
+
+/// The entries of the segment that begins at `base`, whose markers must lie in it, in order.
+pub(crate) fn decode_of(base: Offset, bytes: &[u8]) -> Result<Vec<AbortedTransaction>, BadTxnIndex> {
+    let entries = decode(bytes)?;
+    let mut next = base;
+    for (number, entry) in entries.iter().enumerate() {
+        if entry.last_offset < next || entry.first_offset > entry.last_offset {
+            return Err(BadTxnIndex::OutOfPlace { entry: number });
+        }
+        next = entry.last_offset.next();
+    }
+    Ok(entries)
 }
 
 fn decode_entry(number: usize, entry: &[u8]) -> Result<AbortedTransaction, BadTxnIndex> {
@@ -99,6 +128,10 @@ mod tests {
         assert_eq!(decode(&bytes).unwrap()[0], entry);
         assert_eq!(decode(&bytes).unwrap().len(), 2);
         assert_eq!(decode(&bytes[..40]), Err(BadTxnIndex::PartialEntry { bytes: 40 }));
+        let one = &bytes[..34];
+        assert_eq!(decode_of(Offset(3), one), Ok(vec![entry]));
+        assert_eq!(decode_of(Offset(4), one), Err(BadTxnIndex::OutOfPlace { entry: 0 }));
+        assert_eq!(decode_of(Offset(3), &one.repeat(2)), Err(BadTxnIndex::OutOfPlace { entry: 1 }));
         let newer = [&[0, 1], &bytes[2..34]].concat();
         assert_eq!(decode(&newer), Err(BadTxnIndex::Version { entry: 0, version: 1 }));
     }

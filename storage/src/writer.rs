@@ -157,7 +157,9 @@ async fn roll_segment(log: &Log, roll: &Roll) -> Result<(), LogError> {
         flush_segment(log, &roll.ended).await?;
     }
     let turn = log.0.files.take().await;
-    // The index comes last: a recovery begins where it leads to, and needs the rest up to there.
+    // The index comes last: a recovery begins where it leads to, and needs the rest up to there. It also learns no
+    // transaction that ended before the snapshot.
+    roll.ended.write_aborted().await?;
     write_file(&log.0.path.join(file_name(roll.at, "snapshot")), &roll.producers).await?;
     log.write_epochs().await?;
     roll.ended.seal(&log.0.shard).await?;

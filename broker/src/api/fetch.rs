@@ -21,20 +21,22 @@ use crate::shard::{Command, FetchGate, FetchTerms, OpenOnDrop};
 
 /// The first version that names topics by id.
 const BY_TOPIC_ID: i16 = 13;
-const READ_COMMITTED: i8 = 1;
+/// The isolation level of a reader of committed records.
+pub(super) const READ_COMMITTED: i8 = 1;
 
 /// The limits of one request.
 struct Limits {
     max_wait: Duration,
     min_bytes: u64,
     max_bytes: u32,
+    read_committed: bool,
 }
 
 pub async fn handle(client: &Rc<Client>, mut request: Request) -> Result<Response, PeerFault> {
     let head = Head::from(&request);
     let body: FetchRequest = request.body()?;
     let limits = limits(client, &body);
-    let answering = Answering { client, head, read_committed: body.isolation_level == READ_COMMITTED };
+    let answering = Answering { client, head };
     let plan = client.state.sessions.borrow_mut().plan(session_request(body, head.version), wall_ms());
     Ok(match plan {
         Plan::Refuse(error) => {
@@ -63,6 +65,7 @@ fn limits(client: &Client, body: &FetchRequest) -> Limits {
         max_wait: Duration::from_millis(u64::try_from(body.max_wait_ms).unwrap_or(0)),
         min_bytes: u64::try_from(body.min_bytes).unwrap_or(0).min(u64::from(max_bytes)),
         max_bytes,
+        read_committed: body.isolation_level == READ_COMMITTED,
     }
 }
 
@@ -106,7 +109,8 @@ async fn read(client: &Client, limits: &Limits, wanted: Vec<Wanted>) -> Vec<Pair
     if limits.max_wait.is_zero() || found.iter().all(Result::is_err) {
         gate.open();
     }
-    let entries = found.iter().zip(&wanted).filter_map(|(id, w)| id.ok().map(|id| (id, entry(w)))).collect();
+    let entries =
+        found.iter().zip(&wanted).filter_map(|(id, w)| id.ok().map(|id| (id, entry(w, limits)))).collect();
     let terms = FetchTerms { max_bytes: limits.max_bytes, deadline: now() + limits.max_wait, gate };
     let mesh = &client.shard.mesh;
     let command = |entries, reply_to| Command::Fetch { terms: terms.clone(), entries, reply_to };
@@ -133,12 +137,13 @@ fn find(image: &Image, wanted: &Wanted) -> Result<PartitionId, ErrorCode> {
     Ok(PartitionId { topic: topic.id, index: wanted.partition })
 }
 
-fn entry(wanted: &Wanted) -> FetchEntry {
+fn entry(wanted: &Wanted, limits: &Limits) -> FetchEntry {
     FetchEntry {
         fetch_offset: wanted.fetch_offset,
         max_bytes: u32::try_from(wanted.max_bytes).unwrap_or(0),
         current_leader_epoch: wanted.current_leader_epoch,
         last_fetched_epoch: wanted.last_fetched_epoch,
+        read_committed: limits.read_committed,
     }
 }
 

@@ -3,7 +3,8 @@
 
 use kring_runtime::disk::FileRange;
 use kring_wire::messages::fetch_response::{
-    EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
+    NodeEndpoint, PartitionData,
 };
 use kring_wire::{ErrorCode, Records, RecordsPart, Str, Uuid};
 
@@ -20,7 +21,6 @@ const NODE_ENDPOINTS: i16 = 16;
 pub(super) struct Answering<'a> {
     pub client: &'a Client,
     pub head: Head,
-    pub read_committed: bool,
 }
 
 /// A wanted partition with its answer.
@@ -33,7 +33,6 @@ impl Answering<'_> {
         let mut body = FetchResponse { session_id, ..FetchResponse::default() };
         for (wanted, fetched) in pairs {
             let mut data = partition_data(wanted.partition, fetched, &mut files);
-            data.aborted_transactions = self.read_committed.then(Vec::new);
             self.hint(&wanted, &mut data, &mut body.node_endpoints);
             match body.responses.last_mut() {
                 Some(last) if names(last, &wanted.topic) => last.partitions.push(data),
@@ -85,12 +84,21 @@ fn partition_data(partition_index: i32, fetched: Fetched, files: &mut Vec<FileRa
         partition_index,
         error_code: fetched.error.into(),
         high_watermark: fetched.high_watermark,
-        last_stable_offset: fetched.high_watermark,
+        last_stable_offset: fetched.last_stable_offset,
         log_start_offset: fetched.log_start_offset,
         diverging_epoch: diverging.unwrap_or_default(),
+        aborted_transactions: fetched.aborted.map(aborted),
         records: Some(records(fetched.parts, files)),
         ..PartitionData::default()
     }
+}
+
+fn aborted(transactions: Vec<kring_storage::AbortedTransaction>) -> Vec<AbortedTransaction> {
+    let named = transactions.into_iter().map(|transaction| AbortedTransaction {
+        producer_id: transaction.producer_id.0,
+        first_offset: transaction.first_offset.0,
+    });
+    named.collect()
 }
 
 fn records(parts: Vec<FetchedPart>, files: &mut Vec<FileRange>) -> Records {

@@ -16,9 +16,12 @@ use kring_wire::{ErrorCode, Str};
 
 use super::Client;
 use super::fan_out::{AskedByTopic, ask_by_topic};
+use super::fetch::READ_COMMITTED;
 use crate::partition::{EpochQuery, ListedOffset, OffsetQuery, PartitionId};
 use crate::shard::Command;
 
+/// The replica id of a client that is none.
+const CONSUMER: i32 = -1;
 /// The version from which on a negative mark is understood.
 const MARKS: [(i64, i16); 6] = [(-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9), (-6, 11)];
 
@@ -35,10 +38,14 @@ pub async fn handle(client: &Rc<Client>, version: i16, body: ListOffsetsRequest)
 
 fn plan(client: &Client, version: i16, body: ListOffsetsRequest) -> AskedByTopic<OffsetQuery> {
     let doubled = doubled(&body);
+    // As Kafka: a replica is told the end of the log.
+    let read_committed = body.isolation_level == READ_COMMITTED && body.replica_id == CONSUMER;
     let plan_topic = |topic: &Str, partitions: Vec<ListOffsetsPartition>| {
         let check = |asked: ListOffsetsPartition| {
             let is_doubled = doubled.contains(&(topic.clone(), asked.partition_index));
-            (asked.partition_index, check(client, topic, version, &asked, is_doubled))
+            let checked = check(client, topic, version, &asked, is_doubled);
+            let query = |id| (id, query(&asked, read_committed));
+            (asked.partition_index, checked.map(query))
         };
         partitions.into_iter().map(check).collect()
     };
@@ -59,7 +66,7 @@ fn check(
     version: i16,
     asked: &ListOffsetsPartition,
     is_doubled: bool,
-) -> Result<(PartitionId, OffsetQuery), ErrorCode> {
+) -> Result<PartitionId, ErrorCode> {
     if is_doubled {
         return Err(ErrorCode::INVALID_REQUEST);
     }
@@ -67,8 +74,12 @@ fn check(
     {
         return Err(ErrorCode::UNSUPPORTED_VERSION);
     }
-    let id = client.find(topic, asked.partition_index)?;
-    Ok((id, OffsetQuery { timestamp: asked.timestamp, current_leader_epoch: asked.current_leader_epoch }))
+    client.find(topic, asked.partition_index)
+}
+
+fn query(asked: &ListOffsetsPartition, read_committed: bool) -> OffsetQuery {
+    let (timestamp, current_leader_epoch) = (asked.timestamp, asked.current_leader_epoch);
+    OffsetQuery { timestamp, current_leader_epoch, read_committed }
 }
 
 fn listed(

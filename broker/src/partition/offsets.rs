@@ -20,14 +20,15 @@ impl Partition {
     pub async fn list_offset(self: &Rc<Self>, query: OffsetQuery) -> Result<ListedOffset, Refusal> {
         self.check_epoch(query.current_leader_epoch)?;
         let found = match query.timestamp {
-            LATEST => return Ok(self.at(self.log().high_watermark(), Some(self.leader_epoch()))),
+            LATEST => return Ok(self.at(self.end_for(query.read_committed), Some(self.leader_epoch()))),
             EARLIEST | EARLIEST_LOCAL => return Ok(self.earliest()),
             LATEST_TIERED | EARLIEST_PENDING_UPLOAD => return Ok(self.not_tiered()),
             MAX_TIMESTAMP => self.log().max_timestamp().await,
             timestamp if timestamp < 0 => return Err(ErrorCode::UNSUPPORTED_VERSION.into()),
             timestamp => self.log().offset_for_timestamp(timestamp).await,
         };
-        found.map(|found| self.listed(found)).map_err(|error| refusal_of(&error))
+        let end = self.end_for(query.read_committed);
+        found.map(|found| self.listed(found, end)).map_err(|error| refusal_of(&error))
     }
 
     /// Where an epoch ends: (-1, -1) when this log has none at or below it.
@@ -65,9 +66,9 @@ impl Partition {
         ListedOffset { timestamp: -1, offset: -1, leader_epoch: -1 }
     }
 
-    /// A record above the high watermark is not there yet for a reader.
-    fn listed(&self, found: Option<TimestampedOffset>) -> ListedOffset {
-        match found.filter(|found| found.offset < self.log().high_watermark()) {
+    /// A record that is not below `end` is not there yet for the reader.
+    fn listed(&self, found: Option<TimestampedOffset>, end: Offset) -> ListedOffset {
+        match found.filter(|found| found.offset < end) {
             None => self.not_tiered(),
             Some(found) => ListedOffset {
                 timestamp: found.timestamp,

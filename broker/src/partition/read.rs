@@ -1,8 +1,9 @@
-//! Reading: fence the reader's epoch, find out whether it diverged, take records up to the high watermark.
+//! Reading: fence the reader's epoch, find out whether it diverged, take records up to the high watermark, or up to the
+//! last stable offset with the transactions that were aborted.
 
 use std::rc::Rc;
 
-use kring_storage::{LeaderEpoch, LogError, Offset, ReadPart, ReadRequest};
+use kring_storage::{AbortedTransaction, LeaderEpoch, LogError, Offset, ReadChunk, ReadPart, ReadRequest};
 use kring_wire::ErrorCode;
 
 use super::{FetchEntry, Fetched, FetchedPart, Partition, refusal_of};
@@ -14,7 +15,7 @@ impl Partition {
             return News::Urgent;
         }
         let offsets = self.log().offsets();
-        let (at, end) = (Offset(entry.fetch_offset), self.log().high_watermark());
+        let (at, end) = (Offset(entry.fetch_offset), self.end_for(entry.read_committed));
         if at < offsets.start() || at > offsets.end() {
             return News::Urgent;
         }
@@ -32,10 +33,10 @@ impl Partition {
             return Fetched::refused(refusal.code);
         }
         if let Some(diverging) = self.divergence(entry) {
-            return Fetched { diverging: Some(diverging), ..self.answer(Vec::new()) };
+            return Fetched { diverging: Some(diverging), ..self.answer(ReadChunk::default(), None) };
         }
         match self.read(entry, max_bytes, min_one_batch).await {
-            Ok(parts) => self.answer(parts),
+            Ok((chunk, aborted)) => self.answer(chunk, aborted),
             Err(error) => Fetched::refused(refusal_of(&error).code),
         }
     }
@@ -45,25 +46,34 @@ impl Partition {
         entry: &FetchEntry,
         max_bytes: u32,
         min_one_batch: bool,
-    ) -> Result<Vec<FetchedPart>, LogError> {
+    ) -> Result<(ReadChunk, Option<Vec<AbortedTransaction>>), LogError> {
         let request = ReadRequest {
             offset: Offset(entry.fetch_offset),
-            upto: self.log().high_watermark(),
+            upto: self.end_for(entry.read_committed),
             max_bytes: max_bytes.min(entry.max_bytes) as usize,
             min_one_batch,
         };
-        let chunk = self.log().read(request).await?;
-        Ok(chunk.parts.into_iter().map(part).collect())
+        if entry.read_committed {
+            return self.log().read_committed(request).await.map(|(chunk, aborted)| (chunk, Some(aborted)));
+        }
+        self.log().read(request).await.map(|chunk| (chunk, None))
     }
 
-    fn answer(&self, parts: Vec<FetchedPart>) -> Fetched {
+    /// Where the log ends for a reader.
+    pub(super) fn end_for(&self, read_committed: bool) -> Offset {
+        if read_committed { self.log().last_stable_offset() } else { self.log().high_watermark() }
+    }
+
+    fn answer(&self, chunk: ReadChunk, aborted: Option<Vec<AbortedTransaction>>) -> Fetched {
         Fetched {
             error: ErrorCode::NONE,
             high_watermark: self.log().high_watermark().0,
+            last_stable_offset: self.log().last_stable_offset().0,
             log_start_offset: self.log().offsets().start().0,
             leader_epoch: self.leader_epoch(),
             diverging: None,
-            parts,
+            aborted,
+            parts: chunk.parts.into_iter().map(part).collect(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use kring_runtime::disk::FileRange;
+use kring_storage::AbortedTransaction;
 use kring_wire::{ErrorCode, Str, Uuid};
 
 /// A refusal for one partition, as the client will see it.
@@ -53,6 +54,8 @@ pub struct FetchEntry {
     pub max_bytes: u32,
     pub current_leader_epoch: i32,
     pub last_fetched_epoch: i32,
+    /// Up to the last stable offset, instead of the high watermark.
+    pub read_committed: bool,
 }
 
 /// What one partition answers to a fetch.
@@ -60,18 +63,29 @@ pub struct FetchEntry {
 pub struct Fetched {
     pub error: ErrorCode,
     pub high_watermark: i64,
+    pub last_stable_offset: i64,
     pub log_start_offset: i64,
     pub leader_epoch: i32,
     /// Largest epoch that the log shares with the reader, and its end offset, when they diverge (KIP-595).
     pub diverging: Option<(i32, i64)>,
+    /// What a reader of committed records must leave out of `parts`; `None` for others, and where nothing was read.
+    pub aborted: Option<Vec<AbortedTransaction>>,
     pub parts: Vec<FetchedPart>,
 }
 
 impl Fetched {
     /// An answer without records.
     pub fn refused(error: ErrorCode) -> Self {
-        let parts = Vec::new();
-        Self { error, high_watermark: -1, log_start_offset: -1, leader_epoch: -1, diverging: None, parts }
+        Self {
+            error,
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start_offset: -1,
+            leader_epoch: -1,
+            diverging: None,
+            aborted: None,
+            parts: Vec::new(),
+        }
     }
 
     /// Bytes of records in this answer.
@@ -106,6 +120,8 @@ pub struct OffsetQuery {
     /// Milliseconds, or one of Kafka's negative marks.
     pub timestamp: i64,
     pub current_leader_epoch: i32,
+    /// What is not below the last stable offset is not there yet, instead of what is not below the high watermark.
+    pub read_committed: bool,
 }
 
 /// -1 in a field stands for "none".

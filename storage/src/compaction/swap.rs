@@ -10,6 +10,7 @@ use kring_runtime::disk::ReadHandle;
 use kring_runtime::fs::{self, DirEntry};
 
 use super::target::{CLEANED, SUFFIXES, cleaned_name};
+use crate::aborted::index_of;
 use crate::error::LogError;
 use crate::log::Log;
 use crate::mutation::{self, Mutation};
@@ -32,7 +33,8 @@ impl Log {
         sync(dir).await?;
         rename_all(dir, |suffix| swap_name(base, suffix), |suffix| file_name(base, suffix)).await?;
         sync(dir).await?;
-        let new = Rc::new(Segment::at_rest(self.0.path.clone(), base, bytes));
+        let aborted = index_of(&dir.join(file_name(base, "txnindex"))).await?;
+        let new = Rc::new(Segment::at_rest(self.0.path.clone(), base, bytes, aborted));
         let end = self.state_mut().replace(old, new);
         self.0.shard.tails().forget_segments(&self.0.tail, end);
         for segment in old {

@@ -7,6 +7,7 @@ use std::path::Path;
 use kring_runtime::fs;
 
 use super::Recovery;
+use crate::aborted::AbortedIndex;
 use crate::batch::{BatchInfo, HEADER_BYTES};
 use crate::error::LogError;
 use crate::index::{Indexer, OffsetIndex, TimeIndex};
@@ -45,7 +46,7 @@ impl Recovery {
         producers_from: Offset,
     ) -> Result<Start, LogError> {
         let size = self.size(base, bytes)?;
-        let segment = Segment::at_rest(self.path.clone(), base, size);
+        let segment = Segment::at_rest(self.path.clone(), base, size, AbortedIndex::none());
         let Some((index, timeindex)) = segment.read_raw_indexes().await?.filter(|_| !self.clean) else {
             return Ok(Start::whole(base));
         };
