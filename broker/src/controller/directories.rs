@@ -8,6 +8,7 @@ use kring_wire::messages::broker_registration_change_record::BrokerRegistrationC
 use kring_wire::messages::partition_change_record::PartitionChangeRecord;
 use kring_wire::{MetadataRecord, Uuid};
 
+use super::election::{Claim, elect};
 use super::types::{ControllerReply, Outcome};
 use crate::metadata::{Image, NO_LEADER, Partition, is_reserved_directory};
 
@@ -60,11 +61,11 @@ fn led<'a>(
     known.filter(move |(_, partition)| partition.leader == node_id)
 }
 
-/// What a start changes for one partition that this broker holds in sync.
+/// What a start changes for one partition that this broker may lead.
 pub fn settle(
     key: PartitionKey,
     partition: &Partition,
-    node_id: i32,
+    (node_id, claim): (i32, Claim),
     placement: &Placement,
     is_unclean: bool,
 ) -> Option<MetadataRecord> {
@@ -77,7 +78,7 @@ pub fn settle(
     let is_election = is_unclean || partition.leader != node_id;
     let mut change = change_of(key);
     if is_election {
-        change.leader = node_id;
+        elect(partition, node_id, claim, &mut change);
     }
     change.directories = directories;
     (is_election || change.directories.is_some()).then(|| change.into())
@@ -149,7 +150,8 @@ mod tests {
     }
 
     fn settled(image: &Image, index: i32, placement: &Placement, is_unclean: bool) -> Option<MetadataRecord> {
-        settle((TOPIC, index), image.partition(TOPIC, index).unwrap(), 1, placement, is_unclean)
+        let partition = image.partition(TOPIC, index).unwrap();
+        settle((TOPIC, index), partition, (1, Claim::InSync), placement, is_unclean)
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | `create_topics`, `missing_topics`, `placement` | new topics |
 //! | `create_partitions`, `delete_topics` | more partitions, no topic |
 //! | `directories` | what failed log directories, and logs that do not open, mean for leaders |
+//! | `election` | which partitions this node may lead |
 //! | `configs` | settings of topics, the broker, groups |
 //! | `producer_ids` | blocks of producer ids |
 //!
@@ -18,6 +19,7 @@ mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod directories;
+mod election;
 mod missing_topics;
 mod placement;
 mod producer_ids;
@@ -97,7 +99,7 @@ impl Controller {
     fn decide(&self, request: ControllerRequest, ids: &mut dyn FnMut() -> Uuid) -> Outcome {
         use ControllerRequest as R;
         match request {
-            R::RegisterBroker(broker) => registration::register(&self.image, self.node_id, broker),
+            R::RegisterBroker(broker) => registration::register(self, broker),
             R::CreateTopics { topics, .. } => create_topics::create(self, topics, ids),
             R::CreateMissing { names } => missing_topics::create(self, names, ids),
             R::DeleteTopics { topics } => delete_topics::delete(&self.image, topics),

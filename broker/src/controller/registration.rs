@@ -7,15 +7,17 @@ use kring_wire::messages::register_broker_record::{BrokerEndpoint, BrokerFeature
 
 use super::directories::{self, Placement};
 use super::types::{ControllerReply, Outcome, Registration};
+use super::{Controller, election};
 use crate::metadata::features::{METADATA_FEATURE, METADATA_VERSION, SUPPORTED, Supported};
 use crate::metadata::{Endpoint, Image};
 
-pub fn register(image: &Image, node_id: i32, registration: Registration) -> Outcome {
+pub fn register(controller: &Controller, registration: Registration) -> Outcome {
+    let (image, node_id) = (controller.image(), controller.node_id());
     let mut records = features(image);
     let broker_epoch = registration.broker_epoch;
     let (is_unclean, placement) = (registration.after_unclean_stop, registration.placement.clone());
     records.push(broker_record(node_id, registration));
-    records.extend(elections(image, node_id, is_unclean, &placement));
+    records.extend(elections(controller, is_unclean, &placement));
     Outcome { records, reply: ControllerReply::Registered { broker_epoch } }
 }
 
@@ -61,10 +63,19 @@ fn broker_record(broker_id: i32, from: Registration) -> MetadataRecord {
     record.into()
 }
 
-/// This node leads whatever it holds in sync and has found: after an unclean stop in a new epoch, else only where it
+/// This node leads whatever it may lead and has found: after an unclean stop in a new epoch, else only where it
 /// does not lead already (a directory that Apache Kafka closed has no leaders).
-fn elections(image: &Image, node_id: i32, is_unclean: bool, placement: &Placement) -> Vec<MetadataRecord> {
-    let numbered = image.topics().flat_map(|topic| topic.numbered().map(|(index, p)| ((topic.id, index), p)));
-    let held = numbered.filter(|(_, p)| p.in_sync_replicas.contains(&node_id));
-    held.filter_map(|(key, p)| directories::settle(key, p, node_id, placement, is_unclean)).collect()
+fn elections(controller: &Controller, is_unclean: bool, placement: &Placement) -> Vec<MetadataRecord> {
+    let (image, node_id) = (controller.image(), controller.node_id());
+    let mut records = Vec::new();
+    for topic in image.topics() {
+        let config = || controller.config().topic(&image.topic_configs(&topic.name));
+        for (index, partition) in topic.numbered() {
+            let claim = election::claim(partition, node_id, || config().is_unclean_election_allowed);
+            let Some(claim) = claim else { continue };
+            let (key, claimant) = ((topic.id, index), (node_id, claim));
+            records.extend(directories::settle(key, partition, claimant, placement, is_unclean));
+        }
+    }
+    records
 }

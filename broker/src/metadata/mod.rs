@@ -9,8 +9,9 @@
 //! | `shared_map` | maps that are cheap to copy and cheap to change after a copy |
 //! | `names` | which topic names are allowed, and what some of them mean |
 //! | `replay` | batches of the metadata log, written and read |
+//! | `snapshot` | snapshots of that log, read |
 //!
-//! The log is replayed from its start: snapshots of it are neither written nor read yet.
+//! Snapshots of the log are read where Apache Kafka left some, and not written yet.
 
 mod broker;
 pub mod features;
@@ -20,6 +21,7 @@ mod partition;
 mod replay;
 mod resource;
 mod shared_map;
+mod snapshot;
 
 pub use broker::{Broker, Endpoint, FeatureRange};
 pub use image::{Image, ReplayError};
@@ -27,3 +29,4 @@ pub use partition::{NO_LEADER, Partition, Topic, is_reserved_directory};
 pub use replay::{BatchError, BatchPlace, LoadError, Loaded, Replay, leader_batch, record_batch};
 pub use resource::{ConfigResource, ResourceKind};
 pub use shared_map::SharedMap;
+pub use snapshot::SnapshotId;

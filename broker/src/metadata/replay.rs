@@ -107,6 +107,8 @@ pub enum LoadError {
         expected: i64,
         found: i64,
     },
+    /// A snapshot that lacks its beginning or its end.
+    PartOfSnapshot,
     /// Bytes that are not a whole batch.
     CutOff {
         offset: i64,
@@ -129,6 +131,7 @@ impl fmt::Display for LoadError {
                 write!(f, "the record at offset {offset} does not fit: {error}")
             }
             Self::Gap { expected, found } => write!(f, "offset {expected} is missing, {found} follows"),
+            Self::PartOfSnapshot => write!(f, "it has not both a header and a footer"),
             Self::CutOff { offset, bytes } => {
                 write!(f, "the batch at offset {offset} ends after {bytes} bytes")
             }
@@ -162,6 +165,16 @@ pub struct Loaded {
 impl Replay {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Where the next record must stand in the log.
+    pub fn next_offset(&self) -> i64 {
+        self.next_offset
+    }
+
+    /// What came so far stands for the log up to here.
+    pub(super) fn go_on_at(&mut self, offset: i64, epoch: i32) {
+        (self.next_offset, self.last_epoch) = (offset, epoch);
     }
 
     /// Follows whole batches, back to back, from the next offset on.

@@ -18,8 +18,12 @@ pub struct Replay {
 
 impl Replay {
     pub fn new(log: &Log) -> Self {
-        let offsets = log.offsets();
-        Self { log: log.clone(), next: offsets.start(), end: log.high_watermark() }
+        Self::from(log, log.offsets().start())
+    }
+
+    /// From the batch that begins at this offset.
+    pub fn from(log: &Log, next: Offset) -> Self {
+        Self { log: log.clone(), next, end: log.high_watermark() }
     }
 
     /// The next whole batches; none at the end.

@@ -3,12 +3,14 @@
 
 use std::rc::Rc;
 
-use kring_runtime::wall_ms;
-use kring_storage::{Log, LogBatch, LogConfig, LogDir, LogName, ShardStorage};
+use kring_runtime::{fs, wall_ms};
+use kring_storage::{Log, LogBatch, LogConfig, LogDir, LogName, Offset, ShardStorage};
 use kring_wire::MetadataRecord;
 use kring_wire::record::ValidatedBatch;
 
-use crate::metadata::{self, BatchError, BatchPlace, Image, Loaded, leader_batch, names, record_batch};
+use crate::metadata::{
+    self, BatchError, BatchPlace, Image, Loaded, SnapshotId, leader_batch, names, record_batch,
+};
 use crate::partition::Replay;
 
 /// The metadata log, open for this broker's term as its leader.
@@ -18,14 +20,16 @@ pub struct MetadataLog {
 }
 
 impl MetadataLog {
-    /// Opens the log, made if missing, and replays it. The error is a sentence.
+    /// Opens the log, made if missing, and follows it from its newest snapshot on. The error is a sentence.
     pub async fn open(storage: &ShardStorage, dir: &LogDir) -> Result<(Self, Image), String> {
         let name = LogName::new(names::CLUSTER_METADATA, 0);
         let config = Rc::new(LogConfig { flush_messages: 1, ..LogConfig::default() });
         let opened = Log::open(storage, dir, name, config, Some(names::CLUSTER_METADATA_ID)).await;
         let (log, _) = opened.map_err(|error| format!("the metadata log cannot be opened: {error}"))?;
-        let loaded =
-            replay(&log).await.map_err(|why| format!("the metadata log cannot be followed: {why}"))?;
+        let follower = snapshot(dir).await?;
+        let loaded = replay(&log, follower)
+            .await
+            .map_err(|why| format!("the metadata log cannot be followed: {why}"))?;
         let epoch = loaded.last_epoch.max(log.latest_epoch().map_or(0, |epoch| epoch.0)) + 1;
         Ok((Self { log, epoch }, loaded.image))
     }
@@ -66,9 +70,27 @@ impl MetadataLog {
     }
 }
 
-async fn replay(log: &Log) -> Result<Loaded, String> {
-    let mut follower = metadata::Replay::new();
-    let mut replay = Replay::new(log);
+/// What the newest snapshot beside the log says; nothing if there is none. As in Kafka, older ones do not matter.
+async fn snapshot(dir: &LogDir) -> Result<metadata::Replay, String> {
+    let path = dir.path().join(LogName::new(names::CLUSTER_METADATA, 0).to_string());
+    let entries =
+        fs::read_dir(&path).await.map_err(|e| format!("{} cannot be listed: {e}", path.display()))?;
+    let Some(newest) = entries.iter().filter_map(|entry| SnapshotId::of_file(&entry.name)).max() else {
+        return Ok(metadata::Replay::new());
+    };
+    let path = path.join(newest.file_name());
+    let failed = |why: String| format!("the metadata snapshot {} cannot be read: {why}", path.display());
+    let bytes = fs::read(&path).await.map_err(|error| failed(error.to_string()))?;
+    metadata::Replay::after_snapshot(newest, bytes.into()).map_err(|error| failed(error.to_string()))
+}
+
+async fn replay(log: &Log, mut follower: metadata::Replay) -> Result<Loaded, String> {
+    let (from, offsets) = (Offset(follower.next_offset()), log.offsets());
+    if from < offsets.start() || from > offsets.end() {
+        let (start, end) = (offsets.start(), offsets.end());
+        return Err(format!("it must go on at offset {from}, and holds what lies from {start} to {end}"));
+    }
+    let mut replay = Replay::from(log, from);
     loop {
         let batches = replay.next_batches().await.map_err(|error| error.to_string())?;
         if batches.is_empty() {
