@@ -1,6 +1,6 @@
 """Every suite of interop/run, in the order in which they start (the long ones first)."""
 
-from . import (bad_input, compaction, crash, disks, groups, java_differential, kafka_tools, kcat,
+from . import (bad_input, compaction, crash, directories, disks, groups, java_differential, kafka_tools, kcat,
                librdkafka, other_clients, python_clients, retention, rust_clients, transcript)
 
 ALL = [
@@ -19,6 +19,7 @@ ALL = [
     groups.SUITE,
     retention.SUITE,
     compaction.SUITE,
+    directories.SUITE,
     java_differential.SUITE,
     bad_input.SUITE,
 ]
