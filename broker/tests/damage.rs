@@ -92,6 +92,19 @@ impl Stopped {
     }
 }
 
+/// Runs `kring log` with these words: exit code, standard output, standard error.
+fn kring_log(words: &[&str], path: &Path) -> (i32, String, String) {
+    let ended = Command::new(env!("CARGO_BIN_EXE_kring"))
+        .arg("log")
+        .args(words)
+        .arg(path)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (ended.status.code().expect("it was not killed"), text(ended.stdout), text(ended.stderr))
+}
+
 fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in fs::read_dir(from).expect("a directory").flatten() {
@@ -344,4 +357,112 @@ fn a_damaged_metadata_log_refuses_the_start_and_names_file_and_position() {
         let file = stopped.file(name, LOG);
         assert!(last.contains(&format!("{} is damaged at byte ", file.display())), "{told}");
     }
+}
+
+#[test]
+fn verify_names_what_is_damaged_and_repair_brings_the_partition_back() {
+    let stopped = Stopped::with_records("way-back", 4);
+    let data = stopped.file("", "");
+    let batch = fs::metadata(stopped.file("t-0", LOG)).expect("a segment").len() as usize / 3;
+    assert_eq!(kring_log(&["verify"], &data).0, 0);
+    stopped.flip("t-0", LOG, batch + 65);
+    stopped.truncate("t-1", LOG, 5);
+    fs::write(stopped.file("t-2", "partition.metadata"), "garbage").expect("a writable directory");
+    let (code, told, _) = kring_log(&["verify"], &data);
+    let named = [
+        format!("{}: byte {batch}, offset 1: checksum", stopped.file("t-0", LOG).display()),
+        format!("{}: byte {}, offset 2: the batch ends early", stopped.file("t-1", LOG).display(), 2 * batch),
+        format!("{}: byte 0: ", stopped.file("t-2", "partition.metadata").display()),
+    ];
+    assert_eq!((code, told.matches("damaged: ").count()), (1, 3), "{told}");
+    assert!(named.iter().all(|line| told.contains(line)), "{told}");
+    assert!(told.contains("3 damaged partitions"), "{told}");
+    let before = fs::read(stopped.file("t-0", LOG)).expect("a segment");
+    let (code, told, _) = kring_log(&["repair"], &data);
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains("would take bytes") && told.contains("offset 1 is lost"), "{told}");
+    assert_eq!(
+        fs::read(stopped.file("t-0", LOG)).expect("a segment"),
+        before,
+        "nothing is done without --yes"
+    );
+    let (code, told, _) = kring_log(&["repair", "--yes"], &data);
+    assert_eq!((code, told.lines().last()), (0, Some("done")), "{told}");
+    assert_eq!(kring_log(&["verify"], &data).0, 0);
+    assert!(stopped.file("t-0", &format!("{LOG}.removed-{batch}")).exists());
+    let broker = stopped.start();
+    let mut client = broker.connect();
+    let of = |value: &str, offset: i64| (offset, value.to_string());
+    assert_eq!(client.fetch_all("t", 0), [of("a", 0), of("c", 2)]);
+    assert_eq!(client.fetch_all("t", 1), [of("a", 0), of("b", 1)]);
+    [2, 3].into_iter().for_each(|partition| assert_whole(&mut client, "t", partition));
+    for partition in 0..4 {
+        assert_eq!(client.produce("t", partition, &["d"]).base_offset, 3, "offsets do not go back");
+    }
+    drop(client);
+    broker.kill();
+    let broker = stopped.start();
+    assert_eq!(broker.connect().fetch_all("t", 0), [of("a", 0), of("c", 2), of("d", 3)]);
+}
+
+#[test]
+fn a_directory_of_a_running_broker_is_refused() {
+    let dir = TempDir::new("running");
+    let _broker = Broker::start(&dir.0, &[]);
+    for words in [&["verify"][..], &["repair", "--yes"], &["dump"]] {
+        let (code, out, said) = kring_log(words, &dir.0.join("data"));
+        assert_eq!((code, out.as_str()), (2, ""), "{words:?}");
+        assert!(said.contains("is in use") && said.contains("stop that broker first"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_no_log_is_an_error_with_exit_code_2() {
+    let dir = TempDir::new("no-log");
+    for path in [dir.0.clone(), dir.0.join("missing")] {
+        let (code, _, said) = kring_log(&["verify"], &path);
+        assert_eq!((code, said.lines().count()), (2, 1), "{said}");
+    }
+    let ended = Command::new(env!("CARGO_BIN_EXE_kring")).args(["log", "verify"]).output().expect("it runs");
+    assert_eq!(ended.status.code(), Some(2), "a directory must be named");
+}
+
+#[test]
+fn dump_prints_batches_and_records_as_text_and_as_json() {
+    let stopped = Stopped::with_records("dump", 1);
+    let log = stopped.file("t-0", LOG);
+    let (code, text, _) = kring_log(&["dump", "--records"], &log);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((code, lines.len()), (0, 2 + 3 * 2), "{text}");
+    assert_eq!(lines[..2], [&format!("Dumping {}", log.display()), "Log starting offset: 0"]);
+    assert!(lines[4].starts_with("baseOffset: 1 lastOffset: 1 count: 1 baseSequence: -1"), "{text}");
+    assert!(
+        lines[5].starts_with("| offset: 1 CreateTime: ") && lines[5].ends_with("headerKeys: [] payload: b")
+    );
+    let (code, json, _) = kring_log(&["dump", "--records", "--format", "json"], &stopped.file("t-0", ""));
+    assert_eq!((code, json.lines().count()), (0, 3));
+    assert!(json.lines().all(|line| line.starts_with("{\"file\":") && line.ends_with("]}]}")), "{json}");
+    assert!(json.contains("\"key\":null,\"value\":\"c\",\"headers\":[]"), "{json}");
+    stopped.flip("t-0", LOG, 65);
+    let (code, text, _) = kring_log(&["dump"], &log);
+    assert!(code == 1 && text.contains("damaged: bytes 0 to ") && text.contains("baseOffset: 2"), "{text}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_dump_quietly() {
+    let stopped = Stopped::after("pipe", |client| {
+        client.create_topic("t", 1);
+        let value = "x".repeat(1 << 19);
+        (0..8).for_each(|_| assert_eq!(client.produce("t", 0, &[&value]).error_code, 0));
+    });
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kring"))
+        .args(["log", "dump", "--records"])
+        .arg(stopped.file("t-0", LOG))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!((ended.status.code(), ended.stderr.len()), (Some(0), 0), "{ended:?}");
 }

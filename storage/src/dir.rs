@@ -18,13 +18,13 @@ use crate::segment::write_file;
 use crate::space::Space;
 use crate::types::Offset;
 
-const META: &str = "meta.properties";
-const LOCK: &str = ".lock";
-const CLEAN: &str = ".kafka_cleanshutdown";
-const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
-const START_OFFSETS: &str = "log-start-offset-checkpoint";
-const CLEANER_POINTS: &str = "cleaner-offset-checkpoint";
-const REPLICATION_POINTS: &str = "replication-offset-checkpoint";
+pub(crate) const META: &str = "meta.properties";
+pub(crate) const LOCK: &str = ".lock";
+pub(crate) const CLEAN: &str = ".kafka_cleanshutdown";
+pub(crate) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+pub(crate) const START_OFFSETS: &str = "log-start-offset-checkpoint";
+pub(crate) const CLEANER_POINTS: &str = "cleaner-offset-checkpoint";
+pub(crate) const REPLICATION_POINTS: &str = "replication-offset-checkpoint";
 const BOOTSTRAP: &str = "bootstrap.checkpoint";
 const DELETED: &str = "-delete";
 const STRAY: &str = "-stray";
@@ -418,7 +418,8 @@ impl Listing {
 }
 
 fn is_known(name: &str) -> bool {
-    KNOWN.contains(&name) || name.ends_with(".tmp")
+    // What a repair has put aside keeps its name before the last dot.
+    KNOWN.contains(&name) || name.ends_with(".tmp") || name.ends_with(".removed")
 }
 
 async fn make_dir(path: &Path) -> Result<(), LogError> {
@@ -436,7 +437,7 @@ async fn make_dir(path: &Path) -> Result<(), LogError> {
 }
 
 /// Waits a little for a process that was killed: until the kernel has ended what it had begun, it holds the lock.
-async fn lock(path: &Path) -> Result<LockGuard, LogError> {
+pub(crate) async fn lock(path: &Path) -> Result<LockGuard, LogError> {
     let until = now() + LOCK_FREED_WITHIN;
     loop {
         match fs::lock_exclusive(path.join(LOCK)).await {

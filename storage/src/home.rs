@@ -14,7 +14,7 @@ use crate::log::Log;
 use crate::mutation::{self, Mutation};
 use crate::segment::write_file;
 
-const METADATA: &str = "partition.metadata";
+pub(crate) const METADATA: &str = "partition.metadata";
 
 /// Makes the directory. Costs no flush: 10,000 of them are made in the time of their system calls.
 pub(crate) async fn make(path: &Path, topic_id: Option<TopicId>) -> Result<(), LogError> {
@@ -28,11 +28,17 @@ pub(crate) async fn make(path: &Path, topic_id: Option<TopicId>) -> Result<(), L
     made.map_err(|e| LogError::io(path, "creating", &e))
 }
 
-/// Whose directory it is; as `expected` if it says nothing.
+/// Whose directory it is; as `expected` if it says nothing, and then it says so from now on: a repair may have put a
+/// damaged file aside.
 pub(crate) async fn check(path: &Path, expected: Option<TopicId>) -> Result<Option<TopicId>, LogError> {
     match (topic_of(path).await?, expected) {
         (Some(found), Some(expected)) if expected != found => {
             Err(LogError::foreign(path, format!("it belongs to topic id {found}, not {expected}")))
+        }
+        (None, Some(expected)) => {
+            let text = checkpoint::encode_partition_metadata(expected);
+            write_file(&path.join(METADATA), text.as_bytes()).await?;
+            Ok(Some(expected))
         }
         (found, expected) => Ok(found.or(expected)),
     }

@@ -58,6 +58,10 @@ impl OffsetIndex {
         self.entries.last().copied()
     }
 
+    pub fn entries(&self) -> &[(u32, u32)] {
+        &self.entries
+    }
+
     pub fn heap_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<(u32, u32)>()
     }
@@ -146,6 +150,10 @@ impl TimeIndex {
 
     pub fn last(&self) -> Option<(i64, u32)> {
         self.entries.last().copied()
+    }
+
+    pub fn entries(&self) -> &[(i64, u32)] {
+        &self.entries
     }
 
     pub fn heap_bytes(&self) -> usize {

@@ -38,6 +38,8 @@
 //! log.begin_cleaning() -> Option<CleaningTurn>                    whoever changes sealed segments
 //! Cleaner::new(CleanerConfig)  cleaner.clean_filthiest(&[Log]).await -> Option<CleanedLog>       compaction
 //! log.stop_cleaning()  close().await  delete().await
+//! inspect::Inspection::open(&Path).await -> partitions() verify(&Path).await plan(&report)     no broker has them
+//!     inspect::Plan: lines() carry_out().await     inspect::Pieces::open(&Path, Offset).await -> next().await
 //! ```
 //! Every `Result` is `Result<_, LogError>` unless it says otherwise.
 
@@ -60,6 +62,7 @@ mod home;
 #[doc(hidden)]
 pub mod hostile;
 mod index;
+pub mod inspect;
 mod lifecycle;
 mod log;
 mod lookup;

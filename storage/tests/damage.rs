@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use common::*;
 use kring_runtime::fs;
+use kring_storage::inspect::{Inspection, PartitionReport};
 use kring_storage::{LeaderEpoch, Log, LogConfig, LogDir, LogError, LogName, Offset};
 
 const BATCHES: i64 = 40;
@@ -366,5 +367,207 @@ fn a_clean_shutdown_marker_of_any_content_says_clean() {
             let log = Log::open(&shard(), &opened.dir, name, Rc::new(config()), None).await.unwrap();
             assert!(log.1.clean && log.1.segments_scanned == 0, "{:?}", log.1);
         }
+    });
+}
+
+/// Damage to one file, and the offsets that it takes.
+struct Hurt {
+    what: &'static str,
+    file: &'static str,
+    lost: std::ops::Range<i64>,
+    how: How,
+}
+
+enum How {
+    Flip(u64),
+    Cut(u64),
+    Zero(std::ops::Range<u64>),
+    Remove,
+}
+
+const NEWEST: &str = "00000000000000000032.log";
+
+const HURTS: [Hurt; 10] = [
+    Hurt { what: "a record", file: SECOND, lost: 13..14, how: How::Flip(5 * BATCH + 700) },
+    Hurt { what: "a magic", file: SECOND, lost: 12..13, how: How::Flip(4 * BATCH + 16) },
+    Hurt { what: "a length", file: SECOND, lost: 11..12, how: How::Flip(3 * BATCH + 9) },
+    Hurt { what: "a base offset", file: SECOND, lost: 8..9, how: How::Flip(0) },
+    Hurt { what: "a page", file: SECOND, lost: 11..16, how: How::Zero(4096..8192) },
+    Hurt { what: "an end", file: SECOND, lost: 11..16, how: How::Cut(3 * BATCH + 10) },
+    Hurt { what: "a segment's bytes", file: SECOND, lost: 8..16, how: How::Cut(0) },
+    Hurt {
+        what: "a record of the newest segment",
+        file: NEWEST,
+        lost: 35..36,
+        how: How::Flip(3 * BATCH + 70),
+    },
+    Hurt { what: "the log's end", file: NEWEST, lost: 34..40, how: How::Cut(2 * BATCH) },
+    Hurt { what: "the newest segment", file: NEWEST, lost: 32..40, how: How::Remove },
+];
+
+async fn hurt(path: &Path, hurt: &Hurt) {
+    let file = file(path, hurt.file);
+    match &hurt.how {
+        How::Flip(at) => flip(&file, *at).await,
+        How::Cut(bytes) => fs::set_len(&file, *bytes).await.unwrap(),
+        How::Remove => fs::remove_file(&file).await.unwrap(),
+        How::Zero(range) => {
+            let mut bytes = fs::read(&file).await.unwrap();
+            bytes[range.start as usize..range.end as usize].fill(0);
+            fs::write_atomic(&file, &bytes).await.unwrap();
+        }
+    }
+}
+
+async fn verified(path: &Path) -> PartitionReport {
+    let inspection = Inspection::open(path).await.unwrap();
+    inspection.verify(&inspection.partitions()[0]).await.unwrap()
+}
+
+async fn repair(path: &Path) -> Vec<String> {
+    let inspection = Inspection::open(path).await.unwrap();
+    inspection.plan_for_checkpoints().carry_out().await.unwrap();
+    let report = inspection.verify(&inspection.partitions()[0]).await.unwrap();
+    let plan = inspection.plan(&report);
+    assert_eq!(plan.unmended, []);
+    plan.carry_out().await.unwrap();
+    plan.lines().collect()
+}
+
+/// Every batch with records, by its offset.
+fn by_offset(bytes: &[u8]) -> Vec<(i64, &[u8])> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while let Some(header) = kring_wire::record::BatchHeader::parse(&bytes[at..]) {
+        let end = at + header.size_bytes() as usize;
+        if header.record_count > 0 {
+            found.push((header.base_offset, &bytes[at..end]));
+        }
+        at = end;
+    }
+    found
+}
+
+#[test]
+fn after_a_repair_a_log_opens_with_every_record_that_was_sound_at_its_offset() {
+    on_shard(|| async {
+        for left in [Left::Closed, Left::Crashed { covered: true }] {
+            for damage in &HURTS {
+                let temp = TempDir::new("repair");
+                let expected = make_segments(temp.path(), [0; 5], left).await;
+                hurt(temp.path(), damage).await;
+                let report = verified(temp.path()).await;
+                assert!(!report.findings.is_empty(), "{}", damage.what);
+                let lost = &damage.lost;
+                assert_eq!(report.findings[0].offset, Some(Offset(lost.start)), "{}", damage.what);
+                let done = repair(temp.path()).await;
+                let sentence = match lost.end - lost.start {
+                    1 => format!("offset {} is lost", lost.start),
+                    _ => format!("offsets {} to {} are lost", lost.start, lost.end - 1),
+                };
+                assert!(done.iter().any(|line| line.ends_with(&sentence)), "{}: {done:?}", damage.what);
+                assert_eq!(verified(temp.path()).await.findings, [], "{}", damage.what);
+                let log = reopen(temp.path()).await.unwrap();
+                assert_eq!((log.offsets().start(), log.offsets().end()), (Offset(0), Offset(BATCHES)));
+                let sound = by_offset(&expected).into_iter().filter(|(offset, _)| !lost.contains(offset));
+                let found = read_all(&log, 0).await;
+                assert_eq!(by_offset(&found), sound.collect::<Vec<_>>(), "{}", damage.what);
+                append(&log, 1, 1000);
+                log.flush().await.unwrap();
+                drop(log);
+                assert_eq!(reopen(temp.path()).await.unwrap().offsets().end(), Offset(BATCHES + 1));
+            }
+        }
+    });
+}
+
+#[test]
+fn what_a_repair_takes_out_is_kept_beside() {
+    on_shard(|| async {
+        let temp = TempDir::new("kept");
+        make_segments(temp.path(), [0; 5], Left::Closed).await;
+        flip(&file(temp.path(), SECOND), 5 * BATCH + 700).await;
+        let damaged = fs::read(file(temp.path(), SECOND)).await.unwrap();
+        repair(temp.path()).await;
+        let kept = file(temp.path(), &format!("{SECOND}.removed-{}", 5 * BATCH));
+        assert_eq!(fs::read(&kept).await.unwrap(), damaged[5 * BATCH as usize..6 * BATCH as usize]);
+    });
+}
+
+#[test]
+fn small_files_that_are_damaged_are_named_and_mended() {
+    on_shard(|| async {
+        let beside = ["recovery-point-offset-checkpoint", "log-start-offset-checkpoint"]
+            .map(|name| format!("../{name}"));
+        let inside = [
+            "00000000000000000008.index",
+            "00000000000000000008.timeindex",
+            "00000000000000000040.snapshot",
+            "leader-epoch-checkpoint",
+            "partition.metadata",
+        ];
+        for name in inside.iter().map(|name| name.to_string()).chain(beside) {
+            let temp = TempDir::new("small");
+            let expected = make_segments(temp.path(), [0, 1, 2, 3, 4], Left::Closed).await;
+            let path = file(temp.path(), &name);
+            fs::write_atomic(&path, b"garbage").await.unwrap();
+            let mut found = verified(temp.path()).await.findings;
+            found.extend(Inspection::open(temp.path()).await.unwrap().findings);
+            let is_named = |path: &Path| path.file_name() == Path::new(&name).file_name();
+            assert!(found.len() == 1 && is_named(&found[0].path), "{name}: {found:?}");
+            repair(temp.path()).await;
+            assert_eq!(verified(temp.path()).await.findings, [], "{name}");
+            assert_eq!(Inspection::open(temp.path()).await.unwrap().findings, [], "{name}");
+            let log = reopen(temp.path()).await.unwrap();
+            assert_eq!(read_all(&log, 0).await, expected, "{name}");
+            assert_eq!(log.latest_epoch(), Some(LeaderEpoch(4)), "{name}");
+        }
+    });
+}
+
+#[test]
+fn a_changed_entry_of_an_index_is_named() {
+    on_shard(|| async {
+        for (suffix, at) in [("index", 7), ("timeindex", 11), ("timeindex", 6)] {
+            let temp = TempDir::new("entry");
+            make_segments(temp.path(), [0; 5], Left::Closed).await;
+            let path = file(temp.path(), &format!("00000000000000000008.{suffix}"));
+            flip(&path, at).await;
+            let found = verified(temp.path()).await.findings;
+            assert!(found.len() == 1 && found[0].path == path, "{suffix} {at}: {found:?}");
+        }
+    });
+}
+
+#[test]
+fn a_sound_log_has_no_findings_and_a_torn_tail_is_none() {
+    on_shard(|| async {
+        for left in EVERY_END {
+            let temp = TempDir::new("sound");
+            make_segments(temp.path(), [0, 0, 1, 1, 2], left).await;
+            let report = verified(temp.path()).await;
+            assert_eq!((report.findings, report.batches, report.records), (vec![], 40, 40));
+            assert_eq!((report.start, report.end, report.segments), (Offset(0), Offset(40), 5));
+        }
+        let temp = TempDir::new("torn");
+        make_segments(temp.path(), [0; 5], Left::Crashed { covered: false }).await;
+        fs::set_len(file(temp.path(), NEWEST), 5 * BATCH + 100).await.unwrap();
+        let report = verified(temp.path()).await;
+        assert_eq!(report.findings, []);
+        assert_eq!((report.remarks.len(), report.remarks[0].position), (1, 5 * BATCH));
+    });
+}
+
+#[test]
+fn a_directory_that_somebody_uses_is_not_looked_into() {
+    on_shard(|| async {
+        let temp = TempDir::new("used");
+        make(temp.path(), Left::Closed).await;
+        let used = open_dir(temp.path()).await;
+        for path in [temp.path().to_path_buf(), temp.path().join("orders-0")] {
+            let refused = Inspection::open(&path).await.map(|_| ());
+            assert!(matches!(refused, Err(LogError::Locked { .. })), "{refused:?}");
+        }
+        drop(used);
+        assert!(Inspection::open(temp.path()).await.is_ok());
     });
 }

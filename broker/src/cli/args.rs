@@ -28,6 +28,9 @@ pub enum Command {
     Produce(ProduceArgs),
     /// Print the records of a topic
     Consume(ConsumeArgs),
+    /// Check, mend and print the files of logs that no broker uses now
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Look at how the host is set up
     #[command(subcommand)]
     Tune(TuneCommand),
@@ -152,6 +155,51 @@ pub struct ConsumeArgs {
     pub format: String,
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum LogCommand {
+    /// Check every batch, index, snapshot and checkpoint
+    ///
+    /// Prints file, byte and offset of everything that is damaged. The exit code is 0 when all is sound, 1 when
+    /// something is damaged, and 2 when that cannot be told. Nothing is changed.
+    Verify {
+        /// Data directories, or directories of single partitions
+        #[arg(required = true, value_name = "DIR")]
+        dirs: Vec<PathBuf>,
+    },
+    /// Show what would mend the damage that `verify` finds; with --yes, do it
+    ///
+    /// What is taken out of a file is kept in another one beside it. Offsets do not move: an empty batch holds the place
+    /// of records that are lost. The exit code is 0 when all is sound now, 1 when damage is left, and 2 for errors.
+    Repair {
+        /// Data directories, or directories of single partitions
+        #[arg(required = true, value_name = "DIR")]
+        dirs: Vec<PathBuf>,
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print the batches of segments
+    ///
+    /// The exit code is 1 when there is damage between them, which is printed in its place, and 2 for errors.
+    Dump {
+        /// Segment files (.log), or directories of partitions
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Print the records of each batch, too
+        #[arg(long)]
+        records: bool,
+        /// The lines of kafka-dump-log, or one JSON object a batch
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        format: DumpFormat,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DumpFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

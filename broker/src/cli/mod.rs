@@ -4,6 +4,7 @@
 pub mod args;
 mod client;
 mod consume;
+mod log;
 mod produce;
 mod shard;
 mod start;
@@ -19,7 +20,7 @@ use args::{Cli, Command, ConfigCommand, TuneCommand};
 /// Parses the process's arguments and does what they say.
 pub fn run() -> ExitCode {
     match execute(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(sentence) => {
             complain(&sentence);
             ExitCode::FAILURE
@@ -27,15 +28,17 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn execute(cli: Cli) -> Result<(), String> {
-    match cli.command {
+fn execute(cli: Cli) -> Result<ExitCode, String> {
+    let done = match cli.command {
+        Command::Log(command) => return Ok(log::run(command)),
         Command::Start(args) => start::run(args),
         Command::Config(ConfigCommand::List) => print(&crate::config::list_text()),
         Command::Tune(TuneCommand::Check) => print(&tuning()),
         Command::Topic(command) => topic::run(command),
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn tuning() -> String {

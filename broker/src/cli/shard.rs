@@ -13,10 +13,11 @@ const RING_DEPTH: usize = 128;
 const IO_MEMORY_BYTES: usize = 64 << 10;
 
 /// Runs `command` to its end.
-pub(super) fn run<F, Fut>(command: F) -> Result<(), String>
+pub(super) fn run<F, Fut, T>(command: F) -> Result<T, String>
 where
     F: Fn() -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = Result<(), ClientError>> + 'static,
+    Fut: Future<Output = Result<T, ClientError>> + 'static,
+    T: Send + 'static,
 {
     let config = RuntimeConfig {
         placement: ShardPlacement::Unpinned,
@@ -24,8 +25,8 @@ where
         io_memory: IO_MEMORY_BYTES,
         ..RuntimeConfig::with_shards(1)
     };
-    let results = kring_runtime::run(&config, move |_| command()).map_err(|error| error.to_string())?;
-    results.into_iter().try_for_each(|result| result.map_err(String::from))
+    let mut results = kring_runtime::run(&config, move |_| command()).map_err(|error| error.to_string())?;
+    results.pop().expect("one shard was asked for").map_err(String::from)
 }
 
 /// What became of text for standard output.
