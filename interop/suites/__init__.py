@@ -1,6 +1,6 @@
 """Every suite of interop/run, in the order in which they start (the long ones first)."""
 
-from . import (bad_input, compaction, crash, directories, disks, groups, java_differential, kafka_tools, kcat,
+from . import (bad_input, compaction, crash, damage, directories, disks, groups, java_differential, kafka_tools, kcat,
                librdkafka, other_clients, python_clients, retention, rust_clients, transcript)
 
 ALL = [
@@ -20,6 +20,7 @@ ALL = [
     retention.SUITE,
     compaction.SUITE,
     directories.SUITE,
+    damage.SUITE,
     java_differential.SUITE,
     bad_input.SUITE,
 ]
