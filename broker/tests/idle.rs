@@ -23,13 +23,6 @@ const WATCHED: Duration = Duration::from_secs(5);
 const CPU_BOUND: u64 = if cfg!(debug_assertions) { 50 } else { 10 };
 const START_BOUND: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
 
-fn resident_bytes(broker: &Broker) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", broker.pid())).expect("a process");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
-    let kib: u64 = line.split_whitespace().nth(1).expect("a figure").parse().expect("a number");
-    kib * 1024
-}
-
 /// Processor time of all threads, in hundredths of a second.
 fn cpu_ticks(broker: &Broker) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", broker.pid())).expect("a process");
@@ -61,7 +54,7 @@ fn an_idle_broker_takes_less_than_40_mib_and_1_percent_of_a_core_or_5_without_op
     let dir = TempDir::new("idle");
     let broker = Broker::start(&dir.0, &[]);
     let share = cpu_share(&broker);
-    let resident = resident_bytes(&broker);
+    let resident = broker.memory_bytes("VmRSS:");
     assert!(resident < 40 * MIB, "{} KiB resident", resident / 1024);
     assert!(share < CPU_BOUND, "{share} thousandths of a core");
 }
@@ -79,7 +72,7 @@ fn a_thousand_empty_partitions_start_again_within_1_second_or_5_without_optimisa
     assert!(broker.stop().success());
     let broker = Broker::start(&dir.0, &[]);
     assert!(broker.started_in < START_BOUND, "{:?} after a clean stop", broker.started_in);
-    let resident = resident_bytes(&broker);
+    let resident = broker.memory_bytes("VmRSS:");
     assert!(resident < 200 * MIB, "{} KiB resident", resident / 1024);
     broker.kill();
     let broker = Broker::start(&dir.0, &[]);

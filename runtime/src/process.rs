@@ -28,6 +28,24 @@ pub fn resident_bytes() -> u64 {
     pages * PAGE_BYTES
 }
 
+/// Memory that this process may use at most, in bytes: that of the machine or of its container, whichever is less.
+/// Absent when the kernel does not say.
+pub fn memory_bytes() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| kib_of(&text, "MemTotal:"));
+    let limits =
+        CONTAINER_LIMITS.iter().filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
+    limits.chain(machine).min()
+}
+
+/// Of a container that sees its own control group as the root: version 2 and version 1.
+const CONTAINER_LIMITS: [&str; 2] =
+    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+
+fn kib_of(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
 /// How many files this process may have open; absent when unlimited.
 pub fn open_file_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current

@@ -5,6 +5,7 @@ mod banner;
 mod dirs;
 mod error;
 mod listen;
+mod memory;
 mod node;
 mod stages;
 mod watch;

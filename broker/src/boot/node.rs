@@ -156,7 +156,7 @@ fn identity(stages: &Stages, found: &Found, image: &Image) -> Identity {
 /// shard follows the metadata: until then all topics would be unknown. The sockets listen, so clients wait.
 async fn serve_until_stopped(stages: &Stages, shard: &Rc<Shard>, sockets: Sockets) {
     stages.accepting.pass().await;
-    let server = Server::new(ApiState::new(shard.clone()), stages.admission.clone());
+    let server = Server::new(ApiState::new(shard.clone()), &stages.limits);
     let listening: Vec<_> = sockets.into_iter().map(|(name, socket)| server.listen(name, socket)).collect();
     let sweeping = server.sweep();
     let expiring = spawn(Queue::Background, shard.clone().expire_producers());

@@ -7,8 +7,8 @@ use kring_runtime::channel::Event;
 
 use super::dirs::Dirs;
 use super::listen::Bound;
-use super::{BootError, Plan};
-use crate::net::Admission;
+use super::{BootError, Plan, memory};
+use crate::net::Limits;
 use crate::shard::{Inbox, Mesh};
 
 /// A point that all shards must reach before any goes on.
@@ -80,7 +80,7 @@ pub(super) struct Found {
 pub struct Stages {
     pub(super) plan: Plan,
     pub(super) mesh: Mesh,
-    pub(super) admission: Arc<Admission>,
+    pub(super) limits: Limits,
     inboxes: Mutex<Vec<Option<Inbox>>>,
     /// `None` when the start failed.
     pub(super) found: Announcement<Option<Found>>,
@@ -102,9 +102,9 @@ impl Stages {
     pub(super) fn new(plan: Plan, shards: usize) -> Arc<Self> {
         let (mesh, inboxes) = Mesh::new(shards);
         Arc::new(Self {
-            plan,
             mesh,
-            admission: Arc::default(),
+            limits: memory::limits(&plan.config, shards),
+            plan,
             inboxes: Mutex::new(inboxes.into_iter().map(Some).collect()),
             found: Announcement::new(),
             taking_commands: Barrier::new(shards),

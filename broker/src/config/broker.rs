@@ -68,6 +68,10 @@ pub struct SocketConfig {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestLimits {
+    /// Memory for requests that are not answered yet. `None` leaves it to the broker.
+    pub queued_max_bytes: Option<u64>,
+    /// Memory for responses that are not sent yet. `None` leaves it to the broker.
+    pub unsent_max_bytes: Option<u64>,
     pub fetch_max_bytes: u32,
     pub fetch_session_slots: u32,
     /// Partitions in one DescribeTopicPartitions response.
@@ -266,7 +270,17 @@ fn check(settings: &Settings, typed: &Typed<'_>) -> Result<(), ConfigError> {
         let message = "the codec is 0 none, 1 gzip, 2 snappy, 3 lz4 or 4 zstd";
         return Err(settings.error("offsets.topic.compression.codec", message));
     }
+    check_request_memory(settings, typed)?;
     check_cleaner_lag(settings, typed)
+}
+
+/// As Kafka's `KafkaConfig`: one request must fit, whatever its size.
+fn check_request_memory(settings: &Settings, typed: &Typed<'_>) -> Result<(), ConfigError> {
+    let (name, of_one) = ("queued.max.request.bytes", "socket.request.max.bytes");
+    if typed.i64(name) <= 0 || typed.i64(name) >= i64::from(typed.i32(of_one)) {
+        return Ok(());
+    }
+    Err(settings.error(name, format!("{name} must be larger or equal to {of_one}")))
 }
 
 /// The rules on several properties at once that a dynamic change must keep as well.
@@ -387,7 +401,11 @@ fn read_ip_overrides(typed: &Typed<'_>) -> Result<BTreeMap<String, u32>, String>
 }
 
 fn read_request_limits(typed: &Typed<'_>) -> RequestLimits {
+    // As in Kafka: zero and less set no limit.
+    let bytes = |name: &str| u64::try_from(typed.i64(name)).ok().filter(|bytes| *bytes > 0);
     RequestLimits {
+        queued_max_bytes: bytes("queued.max.request.bytes"),
+        unsent_max_bytes: bytes("queued.max.response.bytes"),
         fetch_max_bytes: typed.u32("fetch.max.bytes"),
         fetch_session_slots: typed.u32("max.incremental.fetch.session.cache.slots"),
         describe_partitions: typed.u32("max.request.partition.size.limit"),
@@ -546,6 +564,20 @@ mod tests {
     fn retention_of_nothing_is_refused_as_kafka_does() {
         let error = read("log.retention.hours=0").unwrap_err();
         assert!(error.contains("must be unlimited (-1) or, greater than or equal to 1"));
+    }
+
+    #[test]
+    fn memory_for_less_than_the_largest_request_is_refused_as_kafka_does() {
+        let error = read("queued.max.request.bytes=104857599").unwrap_err();
+        assert!(
+            error.contains("queued.max.request.bytes must be larger or equal to socket.request.max.bytes")
+        );
+        let smaller = config("queued.max.request.bytes=1000\nsocket.request.max.bytes=1000");
+        assert_eq!(smaller.requests.queued_max_bytes, Some(1000));
+        for unlimited in ["-1", "0"] {
+            let config = config(&format!("queued.max.request.bytes={unlimited}"));
+            assert_eq!(config.requests.queued_max_bytes, None);
+        }
     }
 
     #[test]

@@ -7,19 +7,19 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::task::Poll;
 
-use futures_util::stream::{FuturesOrdered, StreamExt};
+use bytes::Bytes;
 use futures_util::{FutureExt, select_biased};
 use kring_runtime::net::{ReadHalf, SendFileError, Stream, WriteHalf};
 
 use super::frame::{BadLength, FrameReader};
+use super::memory::{Intake, RequestMemory, RequestPermit};
+use super::outbox::Outbox;
+use super::pipeline::Pipeline;
 use super::registry::Activity;
-use crate::api::{self, Client, Outgoing, PeerFault, Pending, Request, Response};
-
-/// Produce requests of one connection that may wait for the disk together.
-const MAX_PIPELINED: usize = 64;
-/// Nothing more is read while this many bytes of them wait: a slow disk slows its producers down.
-const MAX_PIPELINED_BYTES: usize = 16 << 20;
+use super::unsent::Pieces;
+use crate::api::{self, Client, Outgoing, PeerFault, Request, Response};
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -53,37 +53,55 @@ impl From<PeerFault> for Fault {
 }
 
 /// Serves one connection until either side ends it.
-pub async fn serve(stream: Stream, client: Rc<Client>, activity: Rc<Activity>) -> Ended {
+pub(super) async fn serve(stream: Stream, client: Rc<Client>, place: Place) -> Ended {
+    let Place { activity, memory, outbox } = place;
     let (reader, writer) = stream.into_split();
-    let max_request_bytes = client.max_request_bytes();
+    let frames = FrameReader::new(client.max_request_bytes());
     let connection = Connection {
-        reader,
+        requests: Requests { reader, frames, intake: Intake::new(memory), activity: activity.clone() },
         writer,
-        frames: FrameReader::new(max_request_bytes),
+        outbox,
         client,
         activity,
-        waiting: FuturesOrdered::new(),
-        waiting_bytes: VecDeque::new(),
+        pipeline: Pipeline::default(),
         held: None,
     };
     connection.run().await
 }
 
+/// What a connection has of its shard.
+pub(super) struct Place {
+    pub activity: Rc<Activity>,
+    pub memory: Rc<RequestMemory>,
+    pub outbox: Outbox,
+}
+
 struct Connection {
-    reader: ReadHalf,
+    requests: Requests,
     writer: WriteHalf,
-    frames: FrameReader,
+    outbox: Outbox,
     client: Rc<Client>,
     activity: Rc<Activity>,
-    waiting: FuturesOrdered<Pending>,
-    /// The size of each request in `waiting`.
-    waiting_bytes: VecDeque<usize>,
-    /// What must not happen before those in `waiting` have been answered.
+    pipeline: Pipeline,
+    /// What must not happen before those in `pipeline` have been answered.
     held: Option<Incoming>,
 }
 
+/// The side of a connection that requests come from.
+struct Requests {
+    reader: ReadHalf,
+    frames: FrameReader,
+    intake: Intake,
+    activity: Rc<Activity>,
+}
+
+struct Arrived {
+    request: Request,
+    permit: RequestPermit,
+}
+
 /// A request, the end of the peer's bytes, or bytes that are no request.
-type Incoming = Result<Option<Request>, Fault>;
+type Incoming = Result<Option<Arrived>, Fault>;
 
 /// What woke a connection that has requests in flight.
 enum Woken {
@@ -104,22 +122,19 @@ impl Connection {
 
     /// One request or one answer; false when the peer is gone.
     async fn step(&mut self) -> Result<bool, Fault> {
-        if self.waiting.is_empty() {
+        if self.pipeline.is_empty() {
             return match self.next_request().await? {
-                Some(request) => self.start(request).await,
+                Some(arrived) => self.start(arrived).await,
                 None => Ok(false),
             };
         }
         match self.wait().await {
-            Woken::Request(Ok(Some(request))) if request.may_pipeline() => {
-                let started = self.start(request).await;
+            Woken::Request(Ok(Some(arrived))) if arrived.request.may_pipeline() => {
+                let started = self.start(arrived).await;
                 started.or_else(|fault| self.hold(Err(fault)))
             }
             Woken::Request(incoming) => self.hold(incoming),
-            Woken::Answer(answer) => {
-                self.waiting_bytes.pop_front();
-                self.answer(answer?).await
-            }
+            Woken::Answer(answer) => self.answer(answer?).await,
         }
     }
 
@@ -132,22 +147,17 @@ impl Connection {
     async fn next_request(&mut self) -> Incoming {
         match self.held.take() {
             Some(incoming) => incoming,
-            None => read_request(&mut self.reader, &mut self.frames, &self.activity).await,
+            None => self.requests.next().await,
         }
-    }
-
-    fn may_read(&self) -> bool {
-        self.held.is_none()
-            && self.waiting.len() < MAX_PIPELINED
-            && self.waiting_bytes.iter().sum::<usize>() < MAX_PIPELINED_BYTES
     }
 
     async fn wait(&mut self) -> Woken {
-        if !self.may_read() {
-            return Woken::Answer(next_answer(&mut self.waiting).await);
+        if self.held.is_some() || !self.pipeline.has_room() {
+            self.activity.waits_for_peer(false);
+            return Woken::Answer(self.pipeline.next().await);
         }
-        let request = read_request(&mut self.reader, &mut self.frames, &self.activity).fuse();
-        let answer = next_answer(&mut self.waiting).fuse();
+        let request = self.requests.next().fuse();
+        let answer = self.pipeline.next().fuse();
         futures_util::pin_mut!(request, answer);
         select_biased! {
             answer = answer => Woken::Answer(answer),
@@ -156,48 +166,70 @@ impl Connection {
     }
 
     /// Starts a request. One that may not be pipelined is also answered before this returns.
-    async fn start(&mut self, request: Request) -> Result<bool, Fault> {
+    async fn start(&mut self, Arrived { request, permit }: Arrived) -> Result<bool, Fault> {
+        self.activity.waits_for_peer(false);
         let (alone, bytes) = (!request.may_pipeline(), request.bytes);
         let pending = api::start(&self.client, request).await?;
         if alone {
             let response = pending.await?;
+            drop(permit);
             return self.answer(response).await;
         }
-        self.waiting.push_back(pending);
-        self.waiting_bytes.push_back(bytes);
+        self.pipeline.push(pending, permit, bytes);
         Ok(true)
     }
 
     async fn answer(&mut self, response: Response) -> Result<bool, Fault> {
         let sent = match response {
-            Response::Send(outgoing) => send(&mut self.writer, outgoing, &self.activity).await.is_ok(),
+            Response::Send(outgoing) => self.send(outgoing).await,
             Response::Nothing => true,
             Response::Close => false,
         };
         self.activity.touch();
-        if self.waiting.is_empty() {
-            self.frames.release_memory();
+        if self.pipeline.is_empty() {
+            self.requests.frames.release_memory();
         }
         Ok(sent)
     }
-}
 
-/// Dropping this future loses no bytes: what was read stays in `frames`.
-async fn read_request(reader: &mut ReadHalf, frames: &mut FrameReader, activity: &Activity) -> Incoming {
-    loop {
-        if let Some(frame) = frames.next_frame().map_err(Fault::Length)? {
-            return Ok(Some(Request::parse(frame)?));
+    async fn send(&mut self, outgoing: Outgoing) -> bool {
+        let pieces = Pieces::of(&outgoing);
+        let sending = send(&mut self.writer, outgoing, &self.activity);
+        futures_util::pin_mut!(sending);
+        if let Poll::Ready(sent) = futures_util::poll!(&mut sending) {
+            return sent.is_ok();
         }
-        match reader.read(frames.room()).await {
-            Ok(0) | Err(_) => return Ok(None),
-            // A large request may take longer than a connection may be idle.
-            Ok(_) => activity.touch(),
-        }
+        let _held = pieces.map(|pieces| self.outbox.hold(pieces));
+        let keeps_memory = !self.pipeline.is_empty() || self.requests.intake.is_granted();
+        self.activity.waits_for_peer(keeps_memory);
+        sending.await.is_ok()
     }
 }
 
-async fn next_answer(waiting: &mut FuturesOrdered<Pending>) -> Result<Response, PeerFault> {
-    waiting.next().await.expect("called with requests in flight only")
+impl Requests {
+    /// Dropping this future loses neither bytes nor the place of a request that waits for its memory.
+    async fn next(&mut self) -> Incoming {
+        loop {
+            if let Some(frame) = self.next_frame().await? {
+                let request = Request::parse(frame)?;
+                return Ok(Some(Arrived { request, permit: self.intake.take() }));
+            }
+            self.activity.waits_for_peer(self.intake.is_granted());
+            let room = self.frames.room(self.intake.is_ample());
+            match self.reader.read(room).await {
+                Ok(0) | Err(_) => return Ok(None),
+                // A large request may take longer than a connection may be idle.
+                Ok(_) => self.activity.touch(),
+            }
+        }
+    }
+
+    /// A frame that is here whole and may be served.
+    async fn next_frame(&mut self) -> Result<Option<Bytes>, Fault> {
+        let Some(bytes) = self.frames.claimed().map_err(Fault::Length)? else { return Ok(None) };
+        self.intake.admit(bytes).await;
+        self.frames.next_frame().map_err(Fault::Length)
+    }
 }
 
 /// The head of the response has left: only the end of the connection tells the peer. Storage reads this file first

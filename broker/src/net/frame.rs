@@ -56,11 +56,13 @@ impl FrameReader {
         Ok(Some(self.buffer.split_to(len).freeze()))
     }
 
-    /// The buffer to read into, with room for at least one more byte.
-    pub fn room(&mut self) -> &mut BytesMut {
+    /// The buffer to read into, with room for at least one more byte, and where memory is `ample` for a next frame
+    /// that is not known yet.
+    pub fn room(&mut self, ample: bool) -> &mut BytesMut {
         let missing = match self.claimed() {
             Ok(Some(len)) => (4 + len).saturating_sub(self.buffer.len()),
-            _ => self.last_bytes.max(ROOM_BYTES),
+            _ if ample => self.last_bytes.max(ROOM_BYTES),
+            _ => ROOM_BYTES,
         };
         let believed = missing.min(BELIEVED_BYTES.max(self.buffer.len()));
         if self.buffer.capacity() - self.buffer.len() < believed.max(1) {
@@ -76,7 +78,8 @@ impl FrameReader {
         }
     }
 
-    fn claimed(&self) -> Result<Option<usize>, BadLength> {
+    /// The length of the next frame without its prefix, once that is here.
+    pub fn claimed(&self) -> Result<Option<usize>, BadLength> {
         let Some(prefix) = self.buffer.first_chunk::<4>() else { return Ok(None) };
         let claimed = i32::from_be_bytes(*prefix);
         match claimed {
@@ -96,7 +99,7 @@ mod tests {
 
     fn reader_with(bytes: &[u8]) -> FrameReader {
         let mut reader = FrameReader::new(1 << 20);
-        reader.room().extend_from_slice(bytes);
+        reader.room(true).extend_from_slice(bytes);
         reader
     }
 
@@ -115,7 +118,7 @@ mod tests {
         for cut in 0..wire.len() {
             let mut reader = reader_with(&wire[..cut]);
             assert_eq!(reader.next_frame(), Ok(None), "cut at {cut}");
-            reader.room().extend_from_slice(&wire[cut..]);
+            reader.room(true).extend_from_slice(&wire[cut..]);
             assert_eq!(reader.next_frame().unwrap().unwrap(), "abcdefghij");
         }
     }
@@ -129,9 +132,20 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_as_long_as_the_last_has_room_in_advance_where_memory_is_ample_only() {
+        let mut reader = FrameReader::new(1 << 20);
+        reader.room(true).extend_from_slice(&(500i32 << 10).to_be_bytes());
+        reader.room(true).extend_from_slice(&vec![0; 500 << 10]);
+        drop(reader.next_frame().expect("a good length").expect("a whole frame"));
+        reader.release_memory();
+        assert!(reader.room(false).capacity() <= 2 * ROOM_BYTES);
+        assert!(reader.room(true).capacity() >= 500 << 10);
+    }
+
+    #[test]
     fn a_large_claim_does_not_reserve_memory_before_its_bytes_arrive() {
         let mut reader = FrameReader::new(100 << 20);
-        reader.room().extend_from_slice(&(90i32 << 20).to_be_bytes());
-        assert!(reader.room().capacity() <= 2 * BELIEVED_BYTES);
+        reader.room(true).extend_from_slice(&(90i32 << 20).to_be_bytes());
+        assert!(reader.room(true).capacity() <= 2 * BELIEVED_BYTES);
     }
 }

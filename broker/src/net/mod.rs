@@ -2,11 +2,17 @@
 //! and why. Never decodes a body. Each listener has its own socket on each shard (SO_REUSEPORT).
 
 mod admission;
+mod budget;
 mod connection;
 mod frame;
+mod memory;
+mod outbox;
+mod pipeline;
 mod registry;
+mod unsent;
 
 pub use admission::Admission;
+pub use memory::RequestBudget;
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
@@ -20,28 +26,49 @@ use kring_runtime::{Interval, Monotonic, Queue, Task, now, sleep, spawn};
 use crate::api::{ApiState, Client};
 use admission::Bounds;
 
-use connection::{Ended, Fault, serve};
+use connection::{Ended, Fault, Place, serve};
+use memory::RequestMemory;
+use outbox::Outbox;
 use registry::{Activity, Registry};
+use unsent::Unsent;
 
 /// Pause after a failed accept, so that a host out of descriptors is not hammered.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often idle connections are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// How long a peer may stand still in the middle of a request or a response when others wait for memory.
+const STALLED_AFTER: Duration = Duration::from_secs(10);
 /// Lines about broken peers, per shard: at most one each this often.
 const FAULT_LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// What all shards share.
+pub struct Limits {
+    pub admission: Arc<Admission>,
+    pub requests: RequestBudget,
+    /// Memory of one shard for responses that are not sent.
+    pub unsent_bytes: usize,
+}
 
 /// The connections of one shard, over all its listeners.
 pub struct Server {
     state: Rc<ApiState>,
     admission: Arc<Admission>,
+    memory: Rc<RequestMemory>,
+    unsent: Rc<Unsent>,
     registry: Rc<Registry>,
     fault_lines: FaultLines,
 }
 
 impl Server {
-    /// `admission` is the same for all shards.
-    pub fn new(state: Rc<ApiState>, admission: Arc<Admission>) -> Rc<Self> {
-        Rc::new(Self { state, admission, registry: Rc::default(), fault_lines: FaultLines::default() })
+    pub fn new(state: Rc<ApiState>, limits: &Limits) -> Rc<Self> {
+        Rc::new(Self {
+            state,
+            admission: limits.admission.clone(),
+            memory: limits.requests.share(),
+            unsent: Unsent::new(limits.unsent_bytes),
+            registry: Rc::default(),
+            fault_lines: FaultLines::default(),
+        })
     }
 
     /// Accepts from one listener until the task is dropped.
@@ -50,17 +77,30 @@ impl Server {
         spawn(Queue::Net, async move { server.accept_all(&name, &listener).await })
     }
 
-    /// Ends idle connections until the task is dropped.
-    pub fn sweep(self: &Rc<Self>) -> Option<Task<()>> {
-        let idle_ms = self.state.shard.config().sockets.idle_ms?;
-        let (server, limit) = (self.clone(), Duration::from_millis(idle_ms.unsigned_abs()));
-        Some(spawn(Queue::Net, async move {
-            let mut interval = Interval::new(SWEEP_EVERY.min(limit));
+    /// Ends connections that are idle or keep others from memory, until the task is dropped.
+    pub fn sweep(self: &Rc<Self>) -> Task<()> {
+        let idle_ms = self.state.shard.config().sockets.idle_ms;
+        let idle = idle_ms.map(|ms| Duration::from_millis(ms.unsigned_abs()));
+        let server = self.clone();
+        spawn(Queue::Net, async move {
+            let mut interval = Interval::new(SWEEP_EVERY.min(idle.unwrap_or(SWEEP_EVERY)));
             loop {
                 interval.tick().await;
-                server.registry.sweep(limit);
+                idle.map(|limit| server.registry.sweep(limit));
+                server.end_stalled();
             }
-        }))
+        })
+    }
+
+    /// Who waits for memory does not wait for a peer that has stopped half way.
+    fn end_stalled(&self) {
+        let ended = if self.memory.is_wanted() { self.registry.end_stalled(STALLED_AFTER) } else { 0 };
+        if ended > 0 {
+            tracing::warn!(
+                connections = ended,
+                "closed connections: they stood still while others waited for their part of queued.max.request.bytes"
+            );
+        }
     }
 
     /// Ends all connections.
@@ -96,13 +136,18 @@ impl Server {
         let activity = Activity::new();
         let id = self.registry.enter(activity.clone(), place);
         let client = Client::new(self.state.clone(), name.to_string(), peer);
+        let place = Place { activity, memory: self.memory.clone(), outbox: self.outbox(id) };
         let server = self.clone();
         let task = spawn(Queue::Net, async move {
-            let ended = serve(stream, client, activity).await;
+            let ended = serve(stream, client, place).await;
             server.ended(peer, &ended);
             server.registry.leave(id);
         });
         self.registry.keep(id, task);
+    }
+
+    fn outbox(&self, id: u64) -> Outbox {
+        Outbox { id, registry: self.registry.clone(), unsent: self.unsent.clone() }
     }
 
     fn bounds(&self, ip: IpAddr) -> Bounds {

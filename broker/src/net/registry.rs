@@ -11,18 +11,24 @@ use kring_runtime::{Monotonic, Task, now};
 
 use super::admission::Place;
 
-/// When a connection was last used.
+/// When a connection was last used, and who is to go on.
 pub struct Activity {
     last: Cell<Monotonic>,
+    waits_for_peer: Cell<bool>,
 }
 
 impl Activity {
     pub fn new() -> Rc<Self> {
-        Rc::new(Self { last: Cell::new(now()) })
+        Rc::new(Self { last: Cell::new(now()), waits_for_peer: Cell::new(false) })
     }
 
     pub fn touch(&self) {
         self.last.set(now());
+    }
+
+    /// Whether the connection keeps memory until its peer sends or takes something.
+    pub fn waits_for_peer(&self, waits: bool) {
+        self.waits_for_peer.set(waits);
     }
 
     fn idle_for(&self, now: Monotonic) -> Duration {
@@ -67,15 +73,32 @@ impl Registry {
         }
     }
 
+    /// Ends one connection, by another one's task.
+    pub fn end(&self, id: u64) {
+        let ended = self.open.borrow_mut().remove(&id);
+        drop(ended);
+    }
+
     /// Ends the connections that have been idle for longer than `limit`; returns how many.
     pub fn sweep(&self, limit: Duration) -> usize {
         let now = now();
-        let idle: Vec<u64> = {
+        self.end_all(|activity| activity.idle_for(now) > limit)
+    }
+
+    /// Ends the connections that keep memory for a peer which has done nothing for longer than `limit`; returns how
+    /// many.
+    pub fn end_stalled(&self, limit: Duration) -> usize {
+        let now = now();
+        self.end_all(|activity| activity.waits_for_peer.get() && activity.idle_for(now) > limit)
+    }
+
+    fn end_all(&self, is_over: impl Fn(&Activity) -> bool) -> usize {
+        let over: Vec<u64> = {
             let open = self.open.borrow();
-            open.iter().filter(|(_, c)| c.activity.idle_for(now) > limit).map(|(id, _)| *id).collect()
+            open.iter().filter(|(_, c)| is_over(&c.activity)).map(|(id, _)| *id).collect()
         };
-        let ended: Vec<Option<Open>> = idle.iter().map(|id| self.open.borrow_mut().remove(id)).collect();
-        ended.len()
+        over.iter().for_each(|id| self.end(*id));
+        over.len()
     }
 
     /// Ends all connections.

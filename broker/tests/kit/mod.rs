@@ -63,10 +63,29 @@ impl Broker {
 
     /// Starts a broker at an address that it had before.
     pub fn start_at(dir: &Path, address: &str, options: &[&str]) -> Self {
+        Self::begin(dir, address, options, Command::new(env!("CARGO_BIN_EXE_kring")))
+    }
+
+    /// Starts a broker on `dir` with variables in its environment.
+    pub fn start_with(dir: &Path, options: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kring"));
+        command.envs(environment.iter().copied());
+        Self::begin(dir, "127.0.0.1:0", options, command)
+    }
+
+    /// Starts a broker on `dir` that may have this many descriptors open.
+    pub fn start_with_files(dir: &Path, files: u32, options: &[&str]) -> Self {
+        let mut command = Command::new("/bin/sh");
+        let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_kring")]);
+        Self::begin(dir, "127.0.0.1:0", options, command)
+    }
+
+    fn begin(dir: &Path, address: &str, options: &[&str], mut command: Command) -> Self {
         let ready = dir.join("ready");
         let _absent = fs::remove_file(&ready);
         let begun = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_kring"))
+        let child = command
             .arg("start")
             .args(["--data-dir", path(&dir.join("data")), "--listen", address, "--ready-file", path(&ready)])
             .args(options)
@@ -101,6 +120,14 @@ impl Broker {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// A figure of the kernel about its memory: `VmRSS:` now, `VmHWM:` at its highest.
+    pub fn memory_bytes(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a process");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("its memory");
+        let kib: u64 = line.split_whitespace().nth(1).expect("a figure").parse().expect("a number");
+        kib * 1024
     }
 
     /// As a power cut would, apart from the disk's own cache.
@@ -158,11 +185,16 @@ impl Client {
 
     /// The same, or `None` when the broker has closed the connection.
     pub fn try_send<M: ApiMessage>(&mut self, version: i16, body: &M) -> Option<i32> {
+        let frame = self.encode(version, body);
+        self.stream.write_all(&frame).ok().map(|()| self.next_id - 1)
+    }
+
+    /// The next request's frame, for a test that sends it in its own way.
+    pub fn encode<M: ApiMessage>(&mut self, version: i16, body: &M) -> Bytes {
         let id = self.next_id;
         self.next_id += 1;
         let frame = encode_request(version, id, Some("test".into()), body).expect("an encodable request");
-        let bytes = frame.into_bytes().expect("requests are memory");
-        self.stream.write_all(&bytes).ok().map(|()| id)
+        frame.into_bytes().expect("requests are memory")
     }
 
     /// Receives the answer to the request with this id.

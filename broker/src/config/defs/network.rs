@@ -50,8 +50,9 @@ properties! {
         High ClusterWide Known
         "Network threads in Kafka. Here each core serves its own connections.";
     "queued.max.request.bytes": Long = "-1", Any;
-        Medium ReadOnly Known
-        "Bytes of waiting requests at which Kafka stops reading. -1 is no limit.";
+        Medium ReadOnly Used
+        "Memory for requests that are not answered yet; beyond it connections are not read. Not below \
+         socket.request.max.bytes. -1 is a quarter of the machine's memory.";
     "queued.max.requests": Int = "500", AtLeast(1);
         High ReadOnly Known "Waiting requests at which Kafka stops reading.";
     "socket.connection.setup.timeout.max.ms": Long = "30000", Any;

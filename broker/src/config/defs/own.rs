@@ -15,6 +15,10 @@ properties! {
         High ReadOnly Own
         "Free space of a data directory, at most a twentieth of its disk, below which produce is refused while all \
          else goes on; 0 keeps none.";
+    "queued.max.response.bytes": Long = "-1", Any;
+        Medium ReadOnly Own
+        "Memory for responses that their clients have not taken yet; beyond it the slowest client is disconnected. \
+         -1 is a quarter of the machine's memory.";
 }
 
 properties! {
