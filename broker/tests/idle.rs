@@ -21,7 +21,7 @@ const TICKS_A_SECOND: u64 = 100;
 const WATCHED: Duration = Duration::from_secs(5);
 /// Of one core, in thousandths.
 const CPU_BOUND: u64 = if cfg!(debug_assertions) { 50 } else { 10 };
-const START_BOUND: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
+const START_BOUND: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 2 });
 
 /// Processor time of all threads, in hundredths of a second.
 fn cpu_ticks(broker: &Broker) -> u64 {
@@ -39,6 +39,15 @@ fn cpu_share(broker: &Broker) -> u64 {
     std::thread::sleep(WATCHED);
     let ticks = cpu_ticks(broker) - before;
     ticks * 1_000_000 / TICKS_A_SECOND / begun.elapsed().as_millis() as u64
+}
+
+/// `KRING_PARTITIONS=10000` is the long form, for a release build.
+fn partitions() -> i32 {
+    std::env::var("KRING_PARTITIONS").map_or(1000, |count| count.parse().expect("a number of partitions"))
+}
+
+fn open_files(broker: &Broker) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", broker.pid())).expect("a process").count()
 }
 
 fn disk_bytes(dir: &Path) -> u64 {
@@ -59,21 +68,23 @@ fn an_idle_broker_takes_less_than_40_mib_and_1_percent_of_a_core_or_5_without_op
     assert!(share < CPU_BOUND, "{share} thousandths of a core");
 }
 
+/// Ten thousand may take 400 MiB of memory and 200 MiB of disk; what grows with the number is bounded by the piece.
 #[test]
-fn a_thousand_empty_partitions_start_again_within_1_second_or_5_without_optimisation() {
-    let dir = TempDir::new("thousand");
+fn empty_partitions_take_little_memory_disk_and_time_and_no_descriptors() {
+    let dir = TempDir::new("partitions");
     let broker = Broker::start(&dir.0, &[]);
-    let empty = disk_bytes(&dir.0);
-    broker.connect().create_topic("wide", 1000);
+    let (empty, files) = (disk_bytes(&dir.0), open_files(&broker));
+    broker.connect().create_topic("wide", partitions());
     let used = disk_bytes(&dir.0) - empty;
-    assert!(used < 20 * MIB, "{} KiB of disk", used / 1024);
+    assert!(used < partitions() as u64 * 20 * 1024, "{} KiB of disk", used / 1024);
+    assert!(open_files(&broker) < files + 50, "{} descriptors, {files} before", open_files(&broker));
     let share = cpu_share(&broker);
     assert!(share < CPU_BOUND, "{share} thousandths of a core");
     assert!(broker.stop().success());
     let broker = Broker::start(&dir.0, &[]);
     assert!(broker.started_in < START_BOUND, "{:?} after a clean stop", broker.started_in);
     let resident = broker.memory_bytes("VmRSS:");
-    assert!(resident < 200 * MIB, "{} KiB resident", resident / 1024);
+    assert!(resident < 40 * MIB + partitions() as u64 * 36 * 1024, "{} KiB resident", resident / 1024);
     broker.kill();
     let broker = Broker::start(&dir.0, &[]);
     assert!(broker.started_in < START_BOUND, "{:?} after a kill", broker.started_in);
