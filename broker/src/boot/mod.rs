@@ -4,8 +4,8 @@
 mod banner;
 mod dirs;
 mod error;
+mod limits;
 mod listen;
-mod memory;
 mod node;
 mod stages;
 mod watch;

@@ -10,7 +10,7 @@ use kring_storage::{ShardConfig, ShardStorage};
 
 use super::listen::{self, Sockets};
 use super::stages::{Found, Stages};
-use super::{BootError, banner, dirs, watch};
+use super::{BootError, banner, dirs, limits, watch};
 use crate::api::ApiState;
 use crate::metadata::{Endpoint, Image};
 use crate::net::Server;
@@ -98,10 +98,9 @@ async fn find(stages: &Stages) -> Result<(Found, (MetadataLog, Image), Sockets),
 fn storage(stages: &Stages) -> ShardStorage {
     let shards = stages.mesh.shards();
     let cache = usize::try_from(stages.plan.config.logs.cache_bytes).unwrap_or(usize::MAX);
-    let files = kring_runtime::process::open_file_limit().unwrap_or(1024) / 2;
     ShardStorage::new(ShardConfig {
         tail_cache_bytes: cache / shards,
-        open_files: (usize::try_from(files).unwrap_or(usize::MAX) / shards).max(16),
+        open_files: limits::log_files(shards),
         ..ShardConfig::default()
     })
 }

@@ -7,7 +7,7 @@ use kring_runtime::channel::Event;
 
 use super::dirs::Dirs;
 use super::listen::Bound;
-use super::{BootError, Plan, memory};
+use super::{BootError, Plan, limits};
 use crate::net::Limits;
 use crate::shard::{Inbox, Mesh};
 
@@ -103,7 +103,7 @@ impl Stages {
         let (mesh, inboxes) = Mesh::new(shards);
         Arc::new(Self {
             mesh,
-            limits: memory::limits(&plan.config, shards),
+            limits: limits::of_clients(&plan.config, shards),
             plan,
             inboxes: Mutex::new(inboxes.into_iter().map(Some).collect()),
             found: Announcement::new(),

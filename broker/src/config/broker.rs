@@ -60,10 +60,20 @@ pub struct SocketConfig {
     pub max_connections_per_ip_overrides: BTreeMap<String, u32>,
     /// New connections a second.
     pub max_creation_rate: u32,
+    /// What single listeners have of their own, by name.
+    pub of_listeners: BTreeMap<String, ListenerLimits>,
     pub listen_backlog: u32,
     /// `None` leaves it to the system.
     pub send_buffer_bytes: Option<u32>,
     pub receive_buffer_bytes: Option<u32>,
+}
+
+/// `listener.name.<name>.…`; `None` is no limit, as in Kafka: the broker's own holds beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenerLimits {
+    pub max_connections: Option<u32>,
+    /// New connections a second.
+    pub max_creation_rate: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +180,18 @@ impl Layers {
             .find_map(|text| value::parse(property, text).ok())
             .unwrap_or_else(|| value::default_of(property))
     }
+
+    /// What a listener has of its own. Kafka writes listeners' names in lower case there.
+    fn count_of_listener(&self, listener: &str, name: &str) -> Option<u32> {
+        let property = defs::broker_property(name)?;
+        let full = format!("listener.name.{}.{name}", listener.to_lowercase());
+        let texts =
+            [&self.broker, &self.cluster, &self.fixed].into_iter().filter_map(|layer| layer.get(&full));
+        texts.filter_map(|text| value::parse(property, text).ok()).find_map(|value| match value {
+            Value::Integer(count) => u32::try_from(count).ok(),
+            _ => None,
+        })
+    }
 }
 
 impl BrokerConfig {
@@ -242,12 +264,16 @@ impl BrokerConfig {
     ) -> Self {
         let lookup = |name: &str| layers.value(name);
         let typed = Typed(&lookup);
+        let of_listeners = listeners
+            .iter()
+            .map(|listener| (listener.name.clone(), read_listener_limits(&layers, &listener.name)))
+            .collect();
         Self {
             node: read_node(&typed),
             listeners,
             inter_broker_listener,
             dirs,
-            sockets: read_sockets(&typed, ip_overrides),
+            sockets: SocketConfig { of_listeners, ..read_sockets(&typed, ip_overrides) },
             requests: read_request_limits(&typed),
             topics: read_topic_defaults(&typed),
             logs: read_logs(&typed),
@@ -367,6 +393,13 @@ fn read_dirs(typed: &Typed<'_>) -> DirConfig {
     }
 }
 
+fn read_listener_limits(layers: &Layers, listener: &str) -> ListenerLimits {
+    ListenerLimits {
+        max_connections: layers.count_of_listener(listener, "max.connections"),
+        max_creation_rate: layers.count_of_listener(listener, "max.connection.creation.rate"),
+    }
+}
+
 fn read_sockets(typed: &Typed<'_>, per_ip: BTreeMap<String, u32>) -> SocketConfig {
     let buffer = |name: &str| {
         let bytes = typed.limit(name);
@@ -379,6 +412,7 @@ fn read_sockets(typed: &Typed<'_>, per_ip: BTreeMap<String, u32>) -> SocketConfi
         max_connections_per_ip: typed.u32("max.connections.per.ip"),
         max_connections_per_ip_overrides: per_ip,
         max_creation_rate: typed.u32("max.connection.creation.rate"),
+        of_listeners: BTreeMap::new(),
         listen_backlog: typed.u32("socket.listen.backlog.size"),
         send_buffer_bytes: buffer("socket.send.buffer.bytes"),
         receive_buffer_bytes: buffer("socket.receive.buffer.bytes"),
@@ -599,6 +633,18 @@ mod tests {
         assert_eq!((overrides["10.0.0.1"], overrides["::1"]), (5, 6));
         let error = read("max.connections.per.ip.overrides=a:b").unwrap_err();
         assert!(error.contains("'a:b'"), "{error}");
+    }
+
+    #[test]
+    fn a_listener_has_limits_of_its_own_set_in_the_file_or_while_it_runs() {
+        let fixed = config("listener.name.plaintext.max.connections=5");
+        let of = |config: &BrokerConfig| config.sockets.of_listeners["PLAINTEXT"];
+        let own = ListenerLimits { max_connections: Some(5), max_creation_rate: None };
+        assert_eq!(of(&fixed), own);
+        let (name, all) = ("listener.name.plaintext.max.connection.creation.rate", map(&[]));
+        let changed = fixed.with_dynamic(&all, &map(&[(name, "7")]));
+        assert_eq!(of(&changed), ListenerLimits { max_creation_rate: Some(7), ..own });
+        assert_eq!(of(&config("")), ListenerLimits::default());
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub use alter::{
     validate_broker_overrides, validate_group_overrides, validate_topic_overrides,
 };
 pub use broker::{
-    BrokerConfig, ClassicGroupConfig, CleanerConfig, DirConfig, LogConfig, MetadataLogConfig, NodeConfig,
-    OffsetsConfig, ProducerConfig, RequestLimits, SocketConfig, TopicDefaults,
+    BrokerConfig, ClassicGroupConfig, CleanerConfig, DirConfig, ListenerLimits, LogConfig, MetadataLogConfig,
+    NodeConfig, OffsetsConfig, ProducerConfig, RequestLimits, SocketConfig, TopicDefaults,
 };
 pub use client_listeners::{Advertised, Listener};
 pub use describe::{

@@ -8,6 +8,7 @@ mod frame;
 mod memory;
 mod outbox;
 mod pipeline;
+mod rate;
 mod registry;
 mod unsent;
 
@@ -44,6 +45,8 @@ const FAULT_LINE_EVERY: Duration = Duration::from_secs(1);
 /// What all shards share.
 pub struct Limits {
     pub admission: Arc<Admission>,
+    /// Connections that there are descriptors for.
+    pub connections: usize,
     pub requests: RequestBudget,
     /// Memory of one shard for responses that are not sent.
     pub unsent_bytes: usize,
@@ -53,6 +56,7 @@ pub struct Limits {
 pub struct Server {
     state: Rc<ApiState>,
     admission: Arc<Admission>,
+    connections: usize,
     memory: Rc<RequestMemory>,
     unsent: Rc<Unsent>,
     registry: Rc<Registry>,
@@ -64,6 +68,7 @@ impl Server {
         Rc::new(Self {
             state,
             admission: limits.admission.clone(),
+            connections: limits.connections,
             memory: limits.requests.share(),
             unsent: Unsent::new(limits.unsent_bytes),
             registry: Rc::default(),
@@ -74,7 +79,7 @@ impl Server {
     /// Accepts from one listener until the task is dropped.
     pub fn listen(self: &Rc<Self>, name: String, listener: Listener) -> Task<()> {
         let server = self.clone();
-        spawn(Queue::Net, async move { server.accept_all(&name, &listener).await })
+        spawn(Queue::Net, async move { server.accept_all(&name.into(), &listener).await })
     }
 
     /// Ends connections that are idle or keep others from memory, until the task is dropped.
@@ -108,7 +113,7 @@ impl Server {
         self.registry.close_all();
     }
 
-    async fn accept_all(self: &Rc<Self>, name: &str, listener: &Listener) {
+    async fn accept_all(self: &Rc<Self>, name: &Arc<str>, listener: &Listener) {
         loop {
             match listener.accept().await {
                 Ok(stream) => self.admit(name, stream).await,
@@ -125,9 +130,9 @@ impl Server {
     }
 
     /// While a connection waits for its place, the listener takes no other, as Kafka's acceptor does not.
-    async fn admit(self: &Rc<Self>, name: &str, stream: Stream) {
+    async fn admit(self: &Rc<Self>, name: &Arc<str>, stream: Stream) {
         let peer = stream.peer_addr();
-        let Some(place) = self.admission.admit(peer.ip(), || self.bounds(peer.ip())).await else {
+        let Some(place) = self.admission.admit(name, peer.ip(), || self.bounds(name, peer.ip())).await else {
             if self.fault_lines.may_write() {
                 tracing::warn!(%peer, "connection refused: its address has max.connections.per.ip of them");
             }
@@ -150,12 +155,16 @@ impl Server {
         Outbox { id, registry: self.registry.clone(), unsent: self.unsent.clone() }
     }
 
-    fn bounds(&self, ip: IpAddr) -> Bounds {
+    fn bounds(&self, listener: &str, ip: IpAddr) -> Bounds {
         let config = self.state.shard.config();
         let sockets = &config.sockets;
         let own = sockets.max_connections_per_ip_overrides.iter().find(|(host, _)| names(host, ip));
+        let of_listener = sockets.of_listeners.get(listener).copied().unwrap_or_default();
         Bounds {
-            total: sockets.max_connections as usize,
+            of_listener: of_listener.max_connections.map_or(usize::MAX, |count| count as usize),
+            rate: sockets.max_creation_rate,
+            rate_of_listener: of_listener.max_creation_rate.unwrap_or(u32::MAX),
+            total: self.connections.min(sockets.max_connections as usize),
             per_ip: own.map_or(sockets.max_connections_per_ip, |(_, count)| *count) as usize,
         }
     }

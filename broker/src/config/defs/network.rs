@@ -31,9 +31,11 @@ properties! {
         High ReadOnly Used
         "The addresses that the broker listens on, as NAME://host:port. An empty host is every interface.";
     "max.connection.creation.rate": Int = "2147483647", AtLeast(0);
-        Medium ClusterWide Used "New connections a second that the broker accepts.";
+        Medium ClusterWide Used "New connections a second that the broker accepts, after a first second's worth; further ones wait. Also of a \
+         listener: listener.name.<name>.max.connection.creation.rate.";
     "max.connections": Int = "2147483647", AtLeast(0);
-        Medium ClusterWide Used "The most connections open at a time.";
+        Medium ClusterWide Used "The most connections open at a time; further ones wait. Also of a listener: \
+         listener.name.<name>.max.connections.";
     "max.connections.per.ip": Int = "2147483647", AtLeast(0);
         Medium ClusterWide Used "The most connections open at a time from one address.";
     "max.connections.per.ip.overrides": String = "", Any;
