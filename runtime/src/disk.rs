@@ -105,6 +105,12 @@ impl AlignedBuf {
         self.len = end;
     }
 
+    /// Grows the length within the capacity; the new bytes are zero.
+    pub fn grow_to(&mut self, len: usize) {
+        assert!(self.len <= len && len <= self.capacity(), "growing stays within the memory that is there");
+        self.len = len;
+    }
+
     /// Grows the length to whole blocks; the new bytes are zero.
     pub fn pad_to_block(&mut self) {
         self.len = self.padded_len();

@@ -13,6 +13,8 @@ use crate::types::Offset;
 
 /// What arrives while a write is in flight goes out together, up to about this much.
 const WRITE_BYTES: usize = 1 << 20;
+/// What waits for a flush to end goes out without it from here on: the bytes cost more than the write.
+const GATHER_BYTES: usize = 256 << 10;
 
 /// A batch whose place is fixed and whose bytes are not written yet.
 pub(crate) struct PendingBatch {
@@ -98,6 +100,17 @@ impl Write {
     }
 }
 
+/// What a batch means to the writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It has to be started.
+    First,
+    /// It will come to it.
+    Behind,
+    /// With this one there is enough for a write, should it be waiting for more.
+    Enough,
+}
+
 /// First in, first out. A writer is running exactly while `busy`.
 #[derive(Default)]
 pub(crate) struct AppendQueue {
@@ -107,14 +120,23 @@ pub(crate) struct AppendQueue {
 }
 
 impl AppendQueue {
-    /// True if the writer has to be started.
-    pub fn push(&mut self, batch: PendingBatch) -> bool {
+    pub fn push(&mut self, batch: PendingBatch) -> Pushed {
+        let had_enough = self.bytes >= GATHER_BYTES;
         self.bytes += batch.held.len();
         self.queued.push_back(Queued::Batch(batch));
-        self.begin()
+        match self.begin() {
+            true => Pushed::First,
+            false if !had_enough && self.bytes >= GATHER_BYTES => Pushed::Enough,
+            false => Pushed::Behind,
+        }
     }
 
-    /// As `push`, for the leader epochs.
+    /// There are batches, and few.
+    pub fn is_worth_more(&self) -> bool {
+        (1..GATHER_BYTES).contains(&self.bytes)
+    }
+
+    /// As `begin`, with the leader epochs to be written.
     pub fn push_epochs(&mut self) -> bool {
         self.queued.push_back(Queued::Epochs);
         self.begin()
@@ -208,7 +230,7 @@ mod tests {
         Rc::new(Segment::fresh(Rc::from(Path::new("/nowhere")), Offset(0), 0, 0))
     }
 
-    fn push(queue: &mut AppendQueue, segment: &Rc<Segment>, position: u32, body: usize) -> (bool, u32) {
+    fn push(queue: &mut AppendQueue, segment: &Rc<Segment>, position: u32, body: usize) -> (Pushed, u32) {
         let held = HeldBatch::new(batch_of(0, 1, body), &Arena::default());
         let end = position + held.len() as u32;
         let batch = PendingBatch { segment: segment.clone(), held, position, end, end_offset: Offset(1) };
@@ -227,8 +249,7 @@ mod tests {
         let (mut queue, segment) = (AppendQueue::default(), segment());
         let (start, next) = push(&mut queue, &segment, 5000, 100);
         let (again, end) = push(&mut queue, &segment, next, 200);
-        assert!(start);
-        assert!(!again, "a running writer is not started twice");
+        assert_eq!((start, again), (Pushed::First, Pushed::Behind), "a running writer is not started twice");
         let write = write(queue.next());
         assert_eq!((write.at, write.end, write.batches.len()), (4096, end, 2));
         assert!(queue.next().is_none());
@@ -249,6 +270,19 @@ mod tests {
         assert!(matches!(queue.next(), Some(Step::Roll(_))));
         assert_eq!(write(queue.next()).at, 0);
         assert_eq!(queue.bytes(), 0);
+    }
+
+    #[test]
+    fn few_batches_are_worth_waiting_for_more_and_the_one_that_makes_them_enough_says_so_once() {
+        let (mut queue, segment) = (AppendQueue::default(), segment());
+        assert!(!queue.is_worth_more());
+        let (mut pushed, mut position) = (Vec::new(), 0);
+        for _ in 0..4 {
+            let push = push(&mut queue, &segment, position, 100 << 10);
+            (pushed, position) = ([pushed, vec![(push.0, queue.is_worth_more())]].concat(), push.1);
+        }
+        let enough = (Pushed::Enough, false);
+        assert_eq!(pushed, [(Pushed::First, true), (Pushed::Behind, true), enough, (Pushed::Behind, false)]);
     }
 
     #[test]

@@ -44,6 +44,7 @@
 //! Every `Result` is `Result<_, LogError>` unless it says otherwise.
 
 mod aborted;
+mod ahead;
 mod appender;
 mod arena;
 mod batch;

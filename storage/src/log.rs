@@ -13,7 +13,7 @@ use kring_runtime::local::Notify;
 use kring_runtime::{Queue, spawn, wall_ms};
 
 use crate::TopicId;
-use crate::appender::{AppendQueue, PendingBatch, Roll};
+use crate::appender::{AppendQueue, PendingBatch, Pushed, Roll};
 use crate::batch::{BatchInfo, HeldBatch, LogBatch};
 use crate::checkpoint::LogName;
 use crate::config::LogConfig;
@@ -198,11 +198,12 @@ impl Log {
         let info = BatchInfo::parse(&batch.header).expect("the batch was validated");
         assert_eq!(info.bytes as usize, batch.header.len() + batch.body.len(), "the header tells the length");
         self.0.dir.check_online()?;
-        let start_writer =
-            self.state_mut().append(&self.0, &info, HeldBatch::new(batch, self.0.shard.arena()))?;
+        let pushed = self.state_mut().append(&self.0, &info, HeldBatch::new(batch, self.0.shard.arena()))?;
         self.0.dir.space().appended(u64::from(info.bytes));
-        if start_writer {
-            writer::start(self);
+        match pushed {
+            Pushed::First => writer::start(self),
+            Pushed::Enough => self.0.changed.notify_all(),
+            Pushed::Behind => {}
         }
         Ok(Appended { base_offset: info.base_offset, last_offset: info.last_offset() })
     }
@@ -394,8 +395,7 @@ impl State {
         self.segments.get(from + 1).expect("the newest segment is never replaced").base
     }
 
-    /// True if the writer has to be started.
-    fn append(&mut self, log: &Inner, info: &BatchInfo, held: HeldBatch) -> Result<bool, LogError> {
+    fn append(&mut self, log: &Inner, info: &BatchInfo, held: HeldBatch) -> Result<Pushed, LogError> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }

@@ -11,6 +11,7 @@ use kring_runtime::fs;
 use kring_runtime::local::Notify;
 
 use crate::aborted::AbortedIndex;
+use crate::ahead::Ahead;
 use crate::batch::BatchInfo;
 use crate::config::LogConfig;
 use crate::error::LogError;
@@ -26,6 +27,11 @@ pub(crate) const BLOCK_BYTES: u32 = 4096;
 
 pub(crate) fn block_floor(position: u32) -> u32 {
     position & !(BLOCK_BYTES - 1)
+}
+
+/// No more than `i32::MAX` goes in: segments are never longer.
+pub(crate) fn block_ceil(position: u32) -> u32 {
+    block_floor(position + (BLOCK_BYTES - 1))
 }
 
 /// Kafka's name of a segment's file: the base offset in 20 digits.
@@ -67,6 +73,7 @@ pub(crate) struct Segment {
     replaced: Cell<bool>,
     /// The last, partial block of `written`: what a reader of it gets, and what the next write begins with.
     tail: RefCell<Bytes>,
+    ahead: Cell<Ahead>,
     indexes: RefCell<Indexes>,
     aborted: RefCell<AbortedIndex>,
     /// The last time entry of a sealed segment, once it is known.
@@ -166,6 +173,7 @@ impl Segment {
             held: Cell::new(false),
             replaced: Cell::new(false),
             tail: RefCell::default(),
+            ahead: Cell::default(),
             indexes: RefCell::new(indexes),
             aborted: RefCell::new(AbortedIndex::none()),
             last_time: Cell::new(None),
@@ -310,6 +318,14 @@ impl Segment {
         assert_eq!(tail.len() as u32, end - block_floor(end), "the tail is the partial block");
         self.written.set(end);
         self.tail.replace(tail);
+    }
+
+    /// Has a say in how far the next write goes, or notes how it went.
+    pub fn ahead<T>(&self, say: impl FnOnce(&mut Ahead) -> T) -> T {
+        let mut ahead = self.ahead.get();
+        let said = say(&mut ahead);
+        self.ahead.set(ahead);
+        said
     }
 
     /// What the next write begins with.

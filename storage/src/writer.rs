@@ -8,19 +8,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kring_runtime::disk::{AlignedBuf, DirectFile};
-use kring_runtime::{Queue, sleep, spawn};
+use kring_runtime::{Queue, now, sleep, spawn};
 
+use crate::ahead::Ahead;
 use crate::appender::{Roll, Step, Write};
 use crate::error::LogError;
 use crate::log::{FlushTimer, Log};
 use crate::mutation::{self, Mutation};
-use crate::segment::{Segment, file_name, write_file};
+use crate::segment::{Segment, block_floor, file_name, write_file};
 
 /// Before a flush that found no descriptor is tried.
 const FLUSH_PAUSE: Duration = Duration::from_millis(50);
 
 /// Writes what was queued just now. For whoever was told by the queue that there is no writer.
 pub(crate) fn start(log: &Log) {
+    if !log.state().config.writes_through_cache() {
+        return log.start_writer();
+    }
     match write_now(log) {
         Ok(None) => {}
         Ok(Some(left)) => spawn(Queue::Append, run(log.clone(), Some(left))).detach(),
@@ -57,6 +61,9 @@ fn write_now(log: &Log) -> Result<Option<Step>, LogError> {
 
 async fn drain(log: &Log, mut taken: Option<Step>) -> Result<(), LogError> {
     loop {
+        if taken.is_none() {
+            gather(log).await;
+        }
         log.check_usable()?;
         let step = taken.take().or_else(|| log.state_mut().queue.next());
         match step {
@@ -66,6 +73,24 @@ async fn drain(log: &Log, mut taken: Option<Step>) -> Result<(), LogError> {
             Some(Step::Epochs) => log.insist(async || write_epochs_in_turn(log).await).await?,
         }
     }
+}
+
+/// A flush is under way that will not cover what is queued: the next write waits until it ends, for company. Each write
+/// brings a flush of its own, and both cost the same for one batch and for ten.
+async fn gather(log: &Log) {
+    loop {
+        let changed = log.changed();
+        if !is_company_worth_a_wait(log) {
+            return;
+        }
+        changed.await;
+    }
+}
+
+fn is_company_worth_a_wait(log: &Log) -> bool {
+    let state = log.state();
+    let is_flushing = state.config.flush_is_due(state.offsets.written(), state.offsets.durable());
+    is_flushing && state.fault.is_none() && state.queue.is_worth_more()
 }
 
 async fn insist_on(log: &Log, write: &Write) -> Result<(), LogError> {
@@ -107,11 +132,16 @@ fn write_cached(log: &Log, file: &DirectFile, write: &Write) -> Result<bool, Log
 
 async fn write_direct(log: &Log, file: &DirectFile, write: &Write) -> Result<(), LogError> {
     let tail_block = tail_block_of(&write.segment);
-    let (result, _buffer) = file.write_at(blocks(write, &tail_block), u64::from(write.at)).await;
+    let limit = block_floor(log.state().config.segment_bytes);
+    let to = write.segment.ahead(|ahead| ahead.plan(write.at, write.end, limit, now()));
+    let (result, _buffer) = file.write_at(blocks(write, &tail_block, to), u64::from(write.at)).await;
     match result.map_err(|e| write.failed(&e)) {
         Err(LogError::Full { .. }) if mutation::on(Mutation::TakeRefusedWriteForDone) => {}
-        Err(error) => return Err(error),
-        Ok(_) => {}
+        Err(error) => {
+            write.segment.ahead(Ahead::failed);
+            return Err(error);
+        }
+        Ok(_) => write.segment.ahead(|ahead| ahead.wrote(to)),
     }
     wrote(log, write, &tail_block);
     Ok(())
@@ -129,12 +159,14 @@ fn tail_block_of(segment: &Segment) -> Bytes {
     bytes
 }
 
-/// The block that the last write ended in, the batches, and zeros to the end of the block.
-fn blocks(write: &Write, tail_block: &Bytes) -> AlignedBuf {
-    let mut buffer = AlignedBuf::with_capacity(write.bytes());
+/// The block that the last write ended in, the batches, and zeros up to byte `to` of the file.
+fn blocks(write: &Write, tail_block: &Bytes, to: u32) -> AlignedBuf {
+    let whole = (to - write.at) as usize;
+    let mut buffer = AlignedBuf::with_capacity(whole);
     buffer.extend_from_slice(tail_block);
     write.parts().for_each(|part| buffer.extend_from_slice(part));
     assert_eq!(buffer.len(), write.bytes(), "a write is as long as its batches");
+    buffer.grow_to(whole);
     buffer
 }
 
