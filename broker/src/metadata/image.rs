@@ -17,6 +17,7 @@ use kring_wire::messages::topic_record::TopicRecord;
 use kring_wire::{MetadataRecord, Str, Uuid};
 
 use super::broker::{Broker, Endpoint};
+use super::features::{METADATA_FEATURE, METADATA_VERSION};
 use super::names;
 use super::partition::{Partition, Topic};
 use super::resource::{ConfigResource, ResourceKind};
@@ -50,6 +51,7 @@ pub enum ReplayError {
     UnknownBroker { id: i32, record: &'static str },
     UnknownResource { kind: i8, name: Str },
     Unsupported { record: &'static str },
+    MetadataVersion { level: i16 },
 }
 
 impl fmt::Display for ReplayError {
@@ -72,6 +74,10 @@ impl fmt::Display for ReplayError {
                 write!(f, "a configuration belongs to {name:?} of unknown kind {kind}")
             }
             Self::Unsupported { record } => write!(f, "a {record} cannot be followed by this release"),
+            Self::MetadataVersion { level } => write!(
+                f,
+                "{METADATA_FEATURE} is {level}, and this release knows what it means up to {METADATA_VERSION}"
+            ),
         }
     }
 }
@@ -193,7 +199,7 @@ impl Image {
             R::PartitionChange(record) => self.change_partition(record)?,
             R::RemoveTopic(record) => self.remove_topic(record.topic_id)?,
             R::Config(record) => self.set_config(record)?,
-            R::FeatureLevel(record) => self.set_feature(record),
+            R::FeatureLevel(record) => self.set_feature(record)?,
             R::RegisterBroker(record) => self.add_broker(record),
             R::UnregisterBroker(record) => self.remove_broker(record.broker_id),
             R::FenceBroker(r) => self.broker_mut(r.id, "FenceBrokerRecord")?.is_fenced = true,
@@ -324,12 +330,18 @@ impl Image {
         Ok(())
     }
 
-    fn set_feature(&mut self, record: &FeatureLevelRecord) {
+    /// The other features turn protocols on. Clients are not told of those that are not here.
+    fn set_feature(&mut self, record: &FeatureLevelRecord) -> Result<(), ReplayError> {
+        let level = record.feature_level;
+        if &*record.name == METADATA_FEATURE && level > METADATA_VERSION {
+            return Err(ReplayError::MetadataVersion { level });
+        }
         let features = Arc::make_mut(&mut self.features);
-        match record.feature_level {
+        match level {
             0 => features.remove(&record.name),
             level => features.insert(record.name.detach(), level),
         };
+        Ok(())
     }
 
     fn add_broker(&mut self, record: &RegisterBrokerRecord) {

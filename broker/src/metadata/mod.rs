@@ -29,4 +29,4 @@ pub use partition::{NO_LEADER, Partition, Topic, is_reserved_directory};
 pub use replay::{BatchError, BatchPlace, LoadError, Loaded, Replay, leader_batch, record_batch};
 pub use resource::{ConfigResource, ResourceKind};
 pub use shared_map::SharedMap;
-pub use snapshot::SnapshotId;
+pub use snapshot::{SnapshotId, bootstrap_records};

@@ -214,14 +214,7 @@ impl Replay {
         if header.is_control() {
             return Ok(());
         }
-        let broken = |error| LoadError::Batch { offset: found, error };
-        for record in batch.records(DEFAULT_MAX_DECOMPRESSED_BYTES).map_err(broken)? {
-            let record = record.map_err(broken)?;
-            let decoded = MetadataRecord::decode(record.value.unwrap_or_default());
-            let decoded = decoded.map_err(|error| LoadError::Record { offset: record.offset, error })?;
-            self.record(record.offset, decoded)?;
-        }
-        Ok(())
+        records_of(batch)?.into_iter().try_for_each(|(offset, record)| self.record(offset, record))
     }
 
     fn record(&mut self, offset: i64, record: MetadataRecord) -> Result<(), LoadError> {
@@ -242,6 +235,18 @@ impl Replay {
     fn apply(&mut self, offset: i64, record: &MetadataRecord) -> Result<(), LoadError> {
         self.image.apply(record).map_err(|error| LoadError::Replay { offset, error })
     }
+}
+
+/// The records of a batch that is none of control records, with their offsets.
+pub(super) fn records_of(batch: &Batch) -> Result<Vec<(i64, MetadataRecord)>, LoadError> {
+    let broken = |error| LoadError::Batch { offset: batch.header.base_offset, error };
+    let decoded = |record: Result<kring_wire::record::Record, RecordError>| {
+        let record = record.map_err(broken)?;
+        let decoded = MetadataRecord::decode(record.value.unwrap_or_default());
+        let decoded = decoded.map_err(|error| LoadError::Record { offset: record.offset, error })?;
+        Ok((record.offset, decoded))
+    };
+    batch.records(DEFAULT_MAX_DECOMPRESSED_BYTES).map_err(broken)?.map(decoded).collect()
 }
 
 #[cfg(test)]

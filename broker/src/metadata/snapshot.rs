@@ -3,10 +3,11 @@
 //! Never touches a file and never writes a snapshot. Lives where the log does, on the first core.
 
 use bytes::Bytes;
+use kring_wire::MetadataRecord;
 use kring_wire::record::control::ControlType;
-use kring_wire::record::{Batch, DEFAULT_MAX_DECOMPRESSED_BYTES, split_batches};
+use kring_wire::record::{Batch, DEFAULT_MAX_DECOMPRESSED_BYTES, Record, RecordError, split_batches};
 
-use super::replay::{LoadError, Replay};
+use super::replay::{LoadError, Replay, records_of};
 
 const SUFFIX: &str = ".checkpoint";
 
@@ -51,48 +52,67 @@ impl Replay {
     }
 }
 
-/// Whether it begins with a header and ends with a footer, and every checksum holds.
+/// The records of a `bootstrap.checkpoint`: what a log begins with that was formatted and never written to.
+///
+/// # Errors
+/// As for a snapshot, whose format it has.
+pub fn bootstrap_records(bytes: &Bytes) -> Result<Vec<MetadataRecord>, LoadError> {
+    if !is_whole(bytes)? {
+        return Err(LoadError::PartOfSnapshot);
+    }
+    let mut records = Vec::new();
+    for batch in split_batches(bytes) {
+        let batch = batch.map_err(|error| LoadError::Batch { offset: 0, error })?;
+        if !batch.header.is_control() {
+            records.extend(records_of(&batch)?.into_iter().map(|(_, record)| record));
+        }
+    }
+    Ok(records)
+}
+
+/// Whether it begins with a header and ends with a footer, and every checksum holds. Between them are records, and
+/// what a quorum says of itself.
 fn is_whole(bytes: &Bytes) -> Result<bool, LoadError> {
     let (mut first, mut last) = (None, None);
     for batch in split_batches(bytes) {
         let batch = batch.and_then(|batch| batch.check_crc().map(|()| batch));
         let batch = batch.map_err(|error| LoadError::Batch { offset: 0, error })?;
-        last = control_type(&batch)?;
-        first = first.or(Some(last));
+        let types = control_types(&batch)?;
+        first = first.or(Some(types.first().copied()));
+        last = types.last().copied();
     }
     Ok(first == Some(Some(ControlType::SnapshotHeader)) && last == Some(ControlType::SnapshotFooter))
 }
 
-/// Of the last record in a control batch.
-fn control_type(batch: &Batch) -> Result<Option<ControlType>, LoadError> {
+/// Of the records in a control batch; none in another.
+fn control_types(batch: &Batch) -> Result<Vec<ControlType>, LoadError> {
     if !batch.header.is_control() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let broken = |error| LoadError::Batch { offset: batch.header.base_offset, error };
-    let mut last = None;
-    for record in batch.records(DEFAULT_MAX_DECOMPRESSED_BYTES).map_err(broken)? {
+    let type_of = |record: Result<Record, RecordError>| {
         let key = record.map_err(broken)?.key.unwrap_or_default();
-        last = Some(ControlType::parse_key(&key).map_err(broken)?);
-    }
-    Ok(last)
+        ControlType::parse_key(&key).map_err(broken)
+    };
+    batch.records(DEFAULT_MAX_DECOMPRESSED_BYTES).map_err(broken)?.map(type_of).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::metadata::{BatchPlace, record_batch};
+    use kring_wire::Uuid;
     use kring_wire::messages::topic_record::TopicRecord;
     use kring_wire::record::control::append_control;
     use kring_wire::record::{BatchBuilder, Compression};
-    use kring_wire::{MetadataRecord, Uuid};
 
     const ID: SnapshotId = SnapshotId { end_offset: 40, epoch: 7 };
 
-    fn control(base_offset: i64, control: ControlType) -> Bytes {
+    fn control(base_offset: i64, types: &[ControlType]) -> Bytes {
         let mut builder =
             BatchBuilder::new(Compression::NONE).base_offset(base_offset).leader_epoch(7).control();
-        append_control(&mut builder, 0, control, &[0, 0, 0]).expect("small");
-        builder.build().expect("one record").to_bytes()
+        types.iter().for_each(|of| append_control(&mut builder, 0, *of, &[0, 0, 0]).expect("small"));
+        builder.build().expect("some records").to_bytes()
     }
 
     fn topic(base_offset: i64, name: &str) -> Bytes {
@@ -103,7 +123,9 @@ mod tests {
     }
 
     fn snapshot() -> [Bytes; 3] {
-        [control(0, ControlType::SnapshotHeader), topic(1, "a"), control(2, ControlType::SnapshotFooter)]
+        // A quorum of Kafka's that can change says so after the header.
+        let header = [ControlType::SnapshotHeader, ControlType::KraftVersion, ControlType::KraftVoters];
+        [control(0, &header), topic(3, "a"), control(4, &[ControlType::SnapshotFooter])]
     }
 
     #[test]
@@ -121,6 +143,12 @@ mod tests {
             let refused = Replay::after_snapshot(ID, part.into());
             assert!(matches!(refused, Err(LoadError::PartOfSnapshot)), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn what_a_format_has_left_is_read_as_records() {
+        let records = bootstrap_records(&snapshot().concat().into()).expect("a good file");
+        assert!(matches!(&records[..], [MetadataRecord::Topic(topic)] if &*topic.name == "a"), "{records:?}");
     }
 
     #[test]

@@ -89,6 +89,7 @@ impl RunningController {
 impl Driver {
     async fn begin(&mut self, identity: Identity) -> Result<(), String> {
         self.log.begin_term(self.controller.node_id()).await?;
+        self.write_bootstrap().await?;
         let broker_epoch = self.controller.registration_offset(self.log.next_offset());
         let registration = Registration {
             incarnation_id: identity.incarnation_id,
@@ -103,6 +104,17 @@ impl Driver {
             Operated::Done(_) => Ok(()),
             Operated::Refused(_) => Err("this broker's registration cannot be stored".to_string()),
         }
+    }
+
+    /// Kafka's format may have chosen features: a log that says nothing yet begins with them.
+    async fn write_bootstrap(&mut self) -> Result<(), String> {
+        let records = self.log.take_bootstrap();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let batch = self.log.batch(&records).map_err(|error| error.to_string())?;
+        self.log.append(batch).await?;
+        self.controller.replay(&records).map_err(|error| error.to_string())
     }
 
     async fn run(mut self, operations: Receiver<Operation>, on_failure: OnFailure) -> MetadataLog {

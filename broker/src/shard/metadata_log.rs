@@ -8,15 +8,22 @@ use kring_storage::{Log, LogBatch, LogConfig, LogDir, LogName, Offset, ShardStor
 use kring_wire::MetadataRecord;
 use kring_wire::record::ValidatedBatch;
 
+use crate::metadata::features::METADATA_FEATURE;
 use crate::metadata::{
-    self, BatchError, BatchPlace, Image, Loaded, SnapshotId, leader_batch, names, record_batch,
+    self, BatchError, BatchPlace, Image, Loaded, SnapshotId, bootstrap_records, leader_batch, names,
+    record_batch,
 };
 use crate::partition::Replay;
+
+/// Written by Kafka's `kafka-storage format`.
+const BOOTSTRAP: &str = "bootstrap.checkpoint";
 
 /// The metadata log, open for this broker's term as its leader.
 pub struct MetadataLog {
     log: Log,
     epoch: i32,
+    /// What the log begins with, if it says nothing yet.
+    bootstrap: Vec<MetadataRecord>,
 }
 
 impl MetadataLog {
@@ -31,7 +38,14 @@ impl MetadataLog {
             .await
             .map_err(|why| format!("the metadata log cannot be followed: {why}"))?;
         let epoch = loaded.last_epoch.max(log.latest_epoch().map_or(0, |epoch| epoch.0)) + 1;
-        Ok((Self { log, epoch }, loaded.image))
+        let is_new = loaded.image.feature(METADATA_FEATURE) == 0;
+        let bootstrap = if is_new { bootstrap(dir).await? } else { Vec::new() };
+        Ok((Self { log, epoch, bootstrap }, loaded.image))
+    }
+
+    /// What Kafka's format has left for the log to begin with; nothing once that is in it.
+    pub fn take_bootstrap(&mut self) -> Vec<MetadataRecord> {
+        std::mem::take(&mut self.bootstrap)
     }
 
     /// Opens this term: KRaft's leader says who leads before it writes anything else.
@@ -82,6 +96,16 @@ async fn snapshot(dir: &LogDir) -> Result<metadata::Replay, String> {
     let failed = |why: String| format!("the metadata snapshot {} cannot be read: {why}", path.display());
     let bytes = fs::read(&path).await.map_err(|error| failed(error.to_string()))?;
     metadata::Replay::after_snapshot(newest, bytes.into()).map_err(|error| failed(error.to_string()))
+}
+
+async fn bootstrap(dir: &LogDir) -> Result<Vec<MetadataRecord>, String> {
+    let path = dir.path().join(BOOTSTRAP);
+    let failed = |why: String| format!("{} cannot be read: {why}", path.display());
+    if !fs::exists(&path).await.map_err(|error| failed(error.to_string()))? {
+        return Ok(Vec::new());
+    }
+    let bytes = fs::read(&path).await.map_err(|error| failed(error.to_string()))?;
+    bootstrap_records(&bytes.into()).map_err(|error| failed(error.to_string()))
 }
 
 async fn replay(log: &Log, mut follower: metadata::Replay) -> Result<Loaded, String> {
