@@ -37,7 +37,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
  * `fill PORT MS` gives a broker topics, records of every kind from that time on, transactions and committed offsets;
- * `ask PORT MS` prints all that can be read of them, a line a fact; `more PORT MS` adds what no transaction is needed for.
+ * `ask PORT MS` prints all that can be read of them, a line a fact; `more PORT MS` adds what no transaction is needed for;
+ * `features PORT MS` prints the features that are on.
  */
 public final class Directories {
     private static final List<String> CODECS = List.of("none", "gzip", "snappy", "lz4", "zstd");
@@ -60,6 +61,7 @@ public final class Directories {
             case "fill" -> directories.fill();
             case "ask" -> directories.ask();
             case "more" -> directories.more();
+            case "features" -> directories.features();
             default -> throw new IllegalArgumentException(args[0]);
         }
         System.out.flush();
@@ -200,6 +202,16 @@ public final class Directories {
             var resource = new ConfigResource(ConfigResource.Type.TOPIC, "append-time");
             var change = new AlterConfigOp(new ConfigEntry("max.message.bytes", "2000000"), AlterConfigOp.OpType.SET);
             admin.incrementalAlterConfigs(Map.of(resource, List.of(change))).all().get();
+        }
+    }
+
+    // --- features ---
+
+    /** The finalized features, with their levels. */
+    private void features() throws Exception {
+        try (Admin admin = admin()) {
+            var features = admin.describeFeatures().featureMetadata().get().finalizedFeatures();
+            new TreeMap<>(features).forEach((name, range) -> tell(name, range.maxVersionLevel()));
         }
     }
 

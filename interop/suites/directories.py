@@ -35,9 +35,42 @@ class Successor(target.KringBroker):
         return [self.binary, "start", "--config", self.conf, "--ready-file", self.ready_file, *self.extra]
 
 
+class Formatted(target.KafkaBroker):
+    """A directory as kafka-storage leaves it for a quorum that may change, the way to begin that Kafka recommends."""
+
+    began_ms = 0
+
+    def _configure(self):
+        super()._configure()
+        procs.remove(self.data)
+        text = self.conf.read_text().replace("controller.quorum.voters=1@", "controller.quorum.bootstrap.servers=")
+        self.conf.write_text(text)
+        done = procs.run(needs.java("kafka.tools.StorageTool", "format", "--standalone", "-t",
+                                    needs.random_uuid(), "-c", self.conf))
+        assert done.code == 0, f"format failed: {done}"
+
+
 def run(ctx):
+    formatted_only(ctx)
     for end in ("a clean stop", "kill -9"):
         there_and_back(ctx, end)
+
+
+def formatted_only(ctx):
+    kafka = Formatted(ctx.suite.name, ctx.logs)
+    ctx.brokers.append(kafka)
+    first = Successor(ctx, kafka) if ctx.options.target == "kring" else kafka
+    with ctx.case("another broker starts in a directory that was formatted and nothing else"):
+        start(ctx, first)
+    code = first.stop()
+    with ctx.case("Apache Kafka starts in it again, with the features that its format has chosen"):
+        assert code in (0, 143), f"exit code {code}"
+        kafka.start()
+        rows = dict(line.split("\t") for line in tell(ctx, kafka, "features").splitlines())
+        for feature in ("group.version", "kraft.version", "share.version", "transaction.version"):
+            assert int(rows.get(feature, 0)) > 0, rows
+        assert rows["metadata.version"] == "30", rows
+    kafka.stop()
 
 
 def there_and_back(ctx, end):
