@@ -199,7 +199,10 @@ fn a_batch_header_that_changed_is_refused_for_its_offset_and_nothing_else() {
     let broker = stopped.start();
     let mut client = broker.connect();
     assert_eq!(client.fetch("t", 0, 1).1, KAFKA_STORAGE_ERROR);
+    assert_eq!(client.fetch("t", 0, 1).1, KAFKA_STORAGE_ERROR);
     assert_whole(&mut client, "t", 1);
+    let named = format!("{} is damaged at byte {batch}: ", stopped.file("t-0", LOG).display());
+    assert_eq!(stopped.broker_log().matches(&named).count(), 1, "told once: {}", stopped.broker_log());
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(crate) enum Mutation {
     IgnoreFailedFlush,
     /// Recovery believes a batch whose checksum does not match.
     SkipChecksum,
+    /// Nobody compares where a sealed segment ends with what its indexes name.
+    SkipEndCheck,
     /// A tombstone goes with the first cleaning that meets it.
     DropLiveTombstone,
     /// The last batch of a producer goes with its last record.

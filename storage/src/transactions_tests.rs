@@ -18,6 +18,7 @@ use crate::batch::{BatchInfo, LogBatch};
 use crate::checkpoint::LogName;
 use crate::config::LogConfig;
 use crate::dir::LogDir;
+use crate::inspect::Inspection;
 use crate::log::Log;
 use crate::mutation::Mutation;
 use crate::read::{ReadChunk, ReadRequest};
@@ -370,5 +371,22 @@ fn a_damaged_index_of_aborted_transactions_is_rebuilt_from_its_segment() {
         let paths = txn_indexes().await;
         assert_eq!(paths.len(), 1);
         fs::write_atomic(&paths[0], &[0; 40]).await.unwrap();
+    });
+}
+
+#[test]
+fn a_repair_makes_an_index_of_aborted_transactions_what_it_was() {
+    after_three_transactions(async |dir, log| {
+        log.close().await.unwrap();
+        assert!(dir.mark_clean(1).await.unwrap());
+        drop((dir, log));
+        let path = txn_indexes().await.remove(0);
+        let good = fs::read(&path).await.unwrap();
+        fs::write_atomic(&path, &[0; 40]).await.unwrap();
+        let inspection = Inspection::open(Path::new(LOG)).await.unwrap();
+        let report = inspection.verify(Path::new(LOG)).await.unwrap();
+        assert_eq!(report.findings.iter().map(|found| &found.path).collect::<Vec<_>>(), [&path]);
+        inspection.plan(&report).carry_out().await.unwrap();
+        assert_eq!(fs::read(&path).await.unwrap(), good);
     });
 }

@@ -501,6 +501,7 @@ fn small_files_that_are_damaged_are_named_and_mended() {
         let inside = [
             "00000000000000000008.index",
             "00000000000000000008.timeindex",
+            "00000000000000000008.txnindex",
             "00000000000000000040.snapshot",
             "leader-epoch-checkpoint",
             "partition.metadata",

@@ -34,6 +34,8 @@ pub struct Partition {
     config: RefCell<Arc<TopicConfig>>,
     log_dir: usize,
     log: Log,
+    /// The last damage that a reader met.
+    told_damage: RefCell<Option<LogError>>,
 }
 
 /// What a partition is made of.
@@ -56,6 +58,7 @@ impl Partition {
             config: RefCell::new(parts.config),
             log_dir: parts.log_dir,
             log: parts.log,
+            told_damage: RefCell::default(),
         })
     }
 

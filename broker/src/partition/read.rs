@@ -37,7 +37,19 @@ impl Partition {
         }
         match self.read(entry, max_bytes, min_one_batch).await {
             Ok((chunk, aborted)) => self.answer(chunk, aborted),
-            Err(error) => Fetched::refused(refusal_of(&error).code),
+            Err(error) => {
+                self.tell_damage(&error);
+                Fetched::refused(refusal_of(&error).code)
+            }
+        }
+    }
+
+    /// Readers come back again and again: the same damage is told once.
+    fn tell_damage(&self, error: &LogError) {
+        let is_damage = matches!(error, LogError::Corrupt { .. } | LogError::Io { .. });
+        if is_damage && self.told_damage.borrow().as_ref() != Some(error) {
+            tracing::error!(partition = self.name(), %error, "records cannot be read");
+            self.told_damage.replace(Some(error.clone()));
         }
     }
 

@@ -19,6 +19,7 @@ use crate::error::LogError;
 use crate::index::Indexer;
 use crate::recovery::EPOCHS;
 use crate::segment::{file_name, write_file};
+use crate::txn_index;
 use crate::types::Offset;
 
 /// Bytes of a batch after its length field.
@@ -54,7 +55,7 @@ enum Step {
     },
     Write {
         path: PathBuf,
-        text: String,
+        bytes: Vec<u8>,
     },
     ForgetStart {
         checkpoint: PathBuf,
@@ -103,11 +104,18 @@ impl Plan {
             }
             Remedy::SetAside(path) => self.set_aside(path),
             Remedy::WriteEpochs(epochs) => {
-                self.steps.push(Step::Write { path: dir.join(EPOCHS), text: epochs.encode() });
+                self.steps.push(Step::Write { path: dir.join(EPOCHS), bytes: epochs.encode().into_bytes() });
             }
             Remedy::BeginAt(offset) => {
                 let path = dir.join(file_name(*offset, "log"));
-                self.steps.push(Step::Write { path, text: String::new() });
+                self.steps.push(Step::Write { path, bytes: Vec::new() });
+            }
+            Remedy::WriteAborted { base, aborted } => {
+                let path = dir.join(file_name(*base, "txnindex"));
+                self.set_aside(&path);
+                if !aborted.is_empty() {
+                    self.steps.push(Step::Write { path, bytes: txn_index::encode(aborted) });
+                }
             }
             Remedy::ForgetStart => self.steps.push(Step::ForgetStart {
                 checkpoint: points.root.join(START_OFFSETS),
@@ -166,7 +174,7 @@ impl Step {
             Step::Refill { log, damages } => refill(log, damages).await,
             Step::Reindex { log, base } => reindex(log, *base).await,
             Step::SetAside { path, aside } => rename(path, aside).await,
-            Step::Write { path, text } => write_file(path, text.as_bytes()).await,
+            Step::Write { path, bytes } => write_file(path, bytes).await,
             Step::ForgetStart { checkpoint, partition } => forget_start(checkpoint, partition).await,
         }
     }

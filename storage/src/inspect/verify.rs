@@ -1,14 +1,17 @@
 //! One partition, file by file: what is wrong, and what is only unfinished.
 //! Changes nothing. A file that cannot be read is an error; one whose bytes are wrong is a finding.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use kring_runtime::fs;
 
 use super::Finding;
 use super::directory::{Inspection, Points};
 use super::indexes::IndexCheck;
 use super::pieces::{Damage, Piece, Pieces};
+use crate::batch::{BatchInfo, end_transaction};
 use crate::checkpoint;
 use crate::compaction::is_of_swap;
 use crate::dir::{START_OFFSETS, read_bytes};
@@ -16,10 +19,12 @@ use crate::epochs::LeaderEpochs;
 use crate::error::LogError;
 use crate::home::METADATA;
 use crate::index::{OffsetIndex, TimeIndex};
+use crate::producer::ProducerStates;
 use crate::recovery::EPOCHS;
 use crate::segment::{file_name, parse_file_name};
+use crate::snapshot;
+use crate::txn_index::{self, AbortedTransaction};
 use crate::types::Offset;
-use crate::{snapshot, txn_index};
 
 /// What a partition holds, and what is wrong with it.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +58,11 @@ pub(super) enum Remedy {
     /// The file goes; what it said is made anew or done without.
     SetAside(PathBuf),
     WriteEpochs(LeaderEpochs),
+    /// The index of aborted transactions is made from the batches.
+    WriteAborted {
+        base: Offset,
+        aborted: Vec<AbortedTransaction>,
+    },
     /// An empty segment at this offset, in place of all that are gone.
     BeginAt(Offset),
     ForgetStart,
@@ -64,6 +74,8 @@ pub(super) async fn partition(path: &Path, points: &Points) -> Result<PartitionR
         points,
         recovery: points.recovery_of(path),
         learnt: LeaderEpochs::default(),
+        producers: ProducerStates::default(),
+        aborted: BTreeMap::new(),
         report: PartitionReport { path: path.to_path_buf(), ..PartitionReport::default() },
     };
     look.segments().await?;
@@ -77,6 +89,10 @@ struct Look<'a> {
     points: &'a Points,
     recovery: Offset,
     learnt: LeaderEpochs,
+    /// As the batches so far have left them.
+    producers: ProducerStates,
+    /// By the segment of their markers.
+    aborted: BTreeMap<Offset, Vec<AbortedTransaction>>,
     report: PartitionReport,
 }
 
@@ -136,7 +152,8 @@ impl Look<'_> {
         let mut damages = Vec::new();
         while let Some(piece) = pieces.next().await? {
             match piece {
-                Piece::Batch { position, info, .. } => {
+                Piece::Batch { position, info, bytes } => {
+                    self.note_transaction(place.base, &info, bytes);
                     self.report.batches += 1;
                     self.report.records += u64::from(info.header.record_count.unsigned_abs());
                     self.learnt.assign(info.leader_epoch, info.base_offset);
@@ -150,6 +167,17 @@ impl Look<'_> {
         self.judge_end(path, place, &pieces, indexes.last_named, &mut damages);
         self.judge(path, place, damages, indexes);
         Ok(())
+    }
+
+    fn note_transaction(&mut self, segment: Offset, info: &BatchInfo, bytes: Bytes) {
+        if let Some(batch) = info.producer() {
+            self.producers.record(&batch, info.base_offset);
+        } else if info.header.is_control()
+            && let Some(marker) = end_transaction(info, bytes)
+            && let Some(ended) = self.producers.record_marker(&marker, info.base_offset)
+        {
+            self.aborted.entry(segment).or_default().extend(AbortedTransaction::of(&ended));
+        }
     }
 
     /// Whether the segment ends where it should, and which offsets the last damage took.
@@ -292,11 +320,12 @@ impl Look<'_> {
                 if let Err(bad) = snapshot::decode(&bytes) {
                     self.found(Finding::at_start(path.clone(), bad.to_string()), Remedy::SetAside(path));
                 }
-            } else if parse_file_name(&entry.name, "txnindex").is_some() {
+            } else if let Some(base) = parse_file_name(&entry.name, "txnindex") {
                 let bytes = read_bytes(&path).await?.unwrap_or_default();
                 if let Err(bad) = txn_index::decode(&bytes) {
-                    let finding = Finding::at_start(path, bad.to_string());
-                    self.found(finding.clone(), Remedy::None(finding));
+                    let aborted = self.aborted.remove(&base).unwrap_or_default();
+                    let remedy = Remedy::WriteAborted { base, aborted };
+                    self.found(Finding::at_start(path, bad.to_string()), remedy);
                 }
             } else if is_of_swap(&entry.name) {
                 let cause = "an exchange of segments was cut short; the next start completes or undoes it";
