@@ -170,6 +170,16 @@ impl Log {
 
     /// Raises the log's start: durable first, then seen, so that what a reader was told stays true after a crash.
     pub(crate) async fn raise_start(&self, offset: Offset) -> Result<Offset, LogError> {
+        let _turn = self.0.ends.take().await;
+        let (start, end) = (self.offsets().start(), self.high_watermark());
+        if offset > end {
+            // The log was truncated while this waited.
+            return Err(LogError::OffsetOutOfRange { offset, start, end });
+        }
+        self.raise_start_in_turn(offset).await
+    }
+
+    pub(crate) async fn raise_start_in_turn(&self, offset: Offset) -> Result<Offset, LogError> {
         if offset > self.offsets().start() && !mutation::on(Mutation::ForgetStart) {
             self.0.points.set_start(offset.max(self.0.points.start()));
             self.0.dir.write_checkpoints().await?;
@@ -189,10 +199,7 @@ impl Log {
     }
 
     async fn remove_later(&self, segments: Vec<Rc<Segment>>) -> Result<(), LogError> {
-        for segment in &segments {
-            segment.mark_deleted();
-            segment.release_all(self.0.shard.budget());
-        }
+        self.let_go(&segments);
         let aside = self.put_aside(&segments, &FILES).await;
         let paths = aside.inspect_err(|error| self.fail_unless_passing(error))?;
         self.remove_files_later(paths, segments);

@@ -34,6 +34,7 @@
 //! log.latest_epoch() epoch_at(Offset) end_offset_for_epoch(LeaderEpoch) -> Option<EpochEnd>
 //! log.offset_for_timestamp(ts).await  max_timestamp().await -> Result<Option<TimestampedOffset>>
 //! log.delete_records_before(Offset).await -> Result<Offset>
+//! log.truncate_to(Offset).await -> Result<Offset>                 for a replica that has more than its leader
 //! log.delete_old_segments().await -> Result<DeletedSegments>      retention
 //! log.begin_cleaning() -> Option<CleaningTurn>                    whoever changes sealed segments
 //! Cleaner::new(CleanerConfig)  cleaner.clean_filthiest(&[Log]).await -> Option<CleanedLog>       compaction
@@ -93,6 +94,9 @@ mod tail;
 mod testing;
 #[cfg(test)]
 mod transactions_tests;
+mod truncation;
+#[cfg(test)]
+mod truncation_tests;
 mod turn;
 mod txn_index;
 mod types;

@@ -32,9 +32,8 @@ impl Log {
     async fn close_files(&self) -> Result<(), LogError> {
         self.check_usable()?;
         self.state_mut().is_closing = true;
-        self.drain().await?;
-        // In the writer's place from here on: a start that is raised now must not write the same files.
-        assert!(self.state_mut().queue.begin(), "a drained log has no writer");
+        // A start that is raised from here on must not write the same files.
+        self.take_writers_place().await?;
         let written = self.write_last_files().await;
         self.state_mut().queue.abandon();
         written
@@ -51,6 +50,13 @@ impl Log {
         write_file(&self.0.path.join(file_name(end, "snapshot")), &producers).await?;
         self.write_epochs().await?;
         last.seal(&self.0.shard).await
+    }
+
+    /// Writes and flushes what was appended; from then on the writer is not started.
+    pub(crate) async fn take_writers_place(&self) -> Result<(), LogError> {
+        self.drain().await?;
+        assert!(self.state_mut().queue.begin(), "a drained log has no writer");
+        Ok(())
     }
 
     /// Until nothing is queued, in flight, or unflushed.

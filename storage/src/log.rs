@@ -61,6 +61,12 @@ pub(crate) struct Inner {
     pub home_is_durable: Cell<bool>,
     /// For whoever replaces indexes, snapshots or epochs on disk.
     pub files: Turn,
+    /// For whoever raises the start or lowers the end.
+    pub ends: Turn,
+    /// Somebody is about to lower the end: nothing is appended, and a running cleaning ends.
+    pub truncating: Cell<bool>,
+    /// How often the end was lowered, twice: odd while it is.
+    pub cuts: Cell<u32>,
 }
 
 /// Never borrowed across an await.
@@ -158,6 +164,9 @@ impl Log {
             closing: Cell::new(false),
             home_is_durable: Cell::new(has_segments),
             files: Turn::default(),
+            ends: Turn::default(),
+            truncating: Cell::new(false),
+            cuts: Cell::new(0),
         }))
     }
 
@@ -262,11 +271,11 @@ impl Log {
     /// Makes everything appended so far durable, whatever the flush settings.
     pub async fn flush(&self) -> Result<Offset, LogError> {
         let end = self.offsets().end();
-        self.wait_written(end).await?;
+        self.wait_until(|state| state.offsets.written() >= state.still_there(end)).await?;
         if self.offsets().durable() < end {
             self.request_flush();
         }
-        self.wait_durable(end).await?;
+        self.wait_until(|state| state.offsets.durable() >= state.still_there(end)).await?;
         Ok(end)
     }
 
@@ -373,6 +382,11 @@ impl State {
         reached.max(self.shown)
     }
 
+    /// As much of what ended at `end` as a truncation has left: nobody waits for the rest.
+    pub fn still_there(&self, end: Offset) -> Offset {
+        end.min(self.offsets.end())
+    }
+
     /// The segment that holds `offset`, or would.
     pub fn segment_at(&self, offset: Offset) -> Option<Rc<Segment>> {
         let after = self.segments.partition_point(|segment| segment.base <= offset);
@@ -396,6 +410,7 @@ impl State {
     }
 
     fn append(&mut self, log: &Inner, info: &BatchInfo, held: HeldBatch) -> Result<Pushed, LogError> {
+        assert!(!log.truncating.get(), "whoever truncates a log has stopped appending");
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }

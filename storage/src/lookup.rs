@@ -23,6 +23,10 @@ pub struct TimestampedOffset {
 impl Log {
     /// The first record at or after the log's start whose timestamp is `timestamp` or later.
     pub async fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampedOffset>, LogError> {
+        self.undisturbed(async || self.find_time(timestamp).await).await
+    }
+
+    async fn find_time(&self, timestamp: i64) -> Result<Option<TimestampedOffset>, LogError> {
         self.settle().await?;
         let (start, segments) = self.readable_segments();
         for segment in segments {
@@ -38,6 +42,10 @@ impl Log {
 
     /// The first record that has the largest timestamp of the log.
     pub async fn max_timestamp(&self) -> Result<Option<TimestampedOffset>, LogError> {
+        self.undisturbed(async || self.find_max_timestamp().await).await
+    }
+
+    async fn find_max_timestamp(&self) -> Result<Option<TimestampedOffset>, LogError> {
         self.settle().await?;
         let mut best: Option<(i64, Rc<Segment>, Offset)> = None;
         for segment in self.readable_segments().1 {
@@ -64,7 +72,8 @@ impl Log {
     /// The indexes run ahead of what is written; a lookup waits for it.
     async fn settle(&self) -> Result<(), LogError> {
         self.check_readable()?;
-        self.wait_written(self.offsets().end()).await
+        let end = self.offsets().end();
+        self.wait_until(|state| state.offsets.written() >= state.still_there(end)).await
     }
 
     fn readable_segments(&self) -> (Offset, Vec<Rc<Segment>>) {

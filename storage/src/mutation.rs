@@ -36,6 +36,18 @@ pub(crate) enum Mutation {
     ForgetStart,
     /// A write that the disk had no room for counts as written.
     TakeRefusedWriteForDone,
+    /// Recovery believes index entries of batches that it does not know to be durable.
+    TrustIndexBeyondPoint,
+    /// Recovery believes a producer snapshot inside the newest segment, durable or not.
+    TrustNewerSnapshot,
+    /// Recovery leaves what lies beyond the last good batch in the file.
+    KeepStaleBatches,
+    /// A truncated log's checkpoint still promises what was cut off.
+    TruncateBelowRecoveryPoint,
+    /// A truncation forgets to shorten the leader epochs.
+    TruncationLeavesEpochs,
+    /// Readers still get from memory what a truncation has cut off.
+    TruncationKeepsTail,
     /// Recovery begins at the recovery point, even where the producers are known only from before it.
     StartAfterProducers,
     /// A transaction counts as ended before readers can see its marker.

@@ -90,6 +90,10 @@ impl Log {
 
     /// As `read`, with where it came to in the log, if there is a batch to read.
     pub(crate) async fn read_to(&self, request: ReadRequest) -> Result<(ReadChunk, ReadEnd), LogError> {
+        self.undisturbed(async || self.read_once(request).await).await
+    }
+
+    async fn read_once(&self, request: ReadRequest) -> Result<(ReadChunk, ReadEnd), LogError> {
         let request = self.bounded(request)?;
         if request.offset >= request.upto {
             return Ok((ReadChunk::default(), None));

@@ -27,6 +27,7 @@ use crate::error::LogError;
 use crate::home;
 use crate::index::Indexer;
 use crate::log::{Loaded, Log};
+use crate::mutation::{self, Mutation};
 use crate::producer::ProducerStates;
 use crate::recovery_point::SavedPoint;
 use crate::scan::{self, Care, Extent, Fault, Found, Met};
@@ -69,6 +70,14 @@ impl Log {
             dir.needs_recovery();
         }
         opened
+    }
+
+    /// What the directory of an open log holds now, found out as after a crash. Nobody else may change its files.
+    pub(crate) async fn reload(&self) -> Result<Loaded, LogError> {
+        let files = Files::of(list(&self.0.path).await?.unwrap_or_default());
+        let (path, config, points) = (self.0.path.clone(), self.config(), self.0.points.clone());
+        let recovery = Recovery { path, config, points, clean: false };
+        recovery.load(files).await.map(|(loaded, _)| loaded)
     }
 }
 
@@ -122,11 +131,19 @@ impl Files {
             complete_swaps(path, &entries).await?;
             entries = list(path).await?.unwrap_or_default();
         }
+        let (leftovers, entries): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .partition(|entry| LEFTOVERS.iter().any(|suffix| entry.name.ends_with(suffix)));
+        for leftover in leftovers {
+            remove_leftover(&path.join(&leftover.name)).await?;
+        }
+        Ok(Some(Files::of(entries)))
+    }
+
+    fn of(entries: Vec<fs::DirEntry>) -> Files {
         let mut files = Files::default();
         for entry in entries {
-            if LEFTOVERS.iter().any(|suffix| entry.name.ends_with(suffix)) {
-                remove_leftover(&path.join(&entry.name)).await?;
-            } else if let Some(base) = parse_file_name(&entry.name, "log") {
+            if let Some(base) = parse_file_name(&entry.name, "log") {
                 files.logs.push((base, entry.len));
             } else if let Some(at) = parse_file_name(&entry.name, "snapshot") {
                 files.snapshots.push(at);
@@ -137,7 +154,7 @@ impl Files {
         files.logs.sort_unstable();
         files.snapshots.sort_unstable();
         files.txn_indexes.sort_unstable();
-        Ok(Some(files))
+        files
     }
 }
 
@@ -178,6 +195,7 @@ impl Recovery {
     async fn load(&self, mut files: Files) -> Result<(Loaded, RecoveryReport), LogError> {
         let mut report = RecoveryReport { clean: self.clean, ..RecoveryReport::default() };
         let Some(&(active_base, active_bytes)) = files.logs.last() else {
+            self.remove_snapshots(&files.snapshots).await?;
             return self.load_empty(report);
         };
         let read_epochs = self.read_epochs(&files.logs).await?;
@@ -194,8 +212,8 @@ impl Recovery {
         let mut known = Known { producers, epochs, from, aborted: Vec::new() };
         if !self.clean {
             // When the file was written, later batches may have been under way: what it says of them is learnt anew
-            // from those that arrived.
-            known.epochs.truncate_end(start.offset);
+            // from those that arrived. Of what was durable it is right, also where compaction has left no batch of it.
+            known.epochs.truncate_end(start.offset.max(self.points.recovery()));
         }
         self.replay_sealed(&sealed, active_base, &mut known, &mut report).await?;
         self.check_ends(&sealed, active_base).await?;
@@ -299,7 +317,8 @@ impl Recovery {
     }
 
     fn inner_snapshot(&self, files: &Files, active_base: Offset) -> Option<Offset> {
-        let trusted = if self.clean { Offset::MAX } else { self.points.recovery() };
+        let trust = self.clean || mutation::on(Mutation::TrustNewerSnapshot);
+        let trusted = if trust { Offset::MAX } else { self.points.recovery() };
         files.snapshots.iter().rev().copied().find(|&at| at <= trusted).filter(|&at| at > active_base)
     }
 
@@ -313,11 +332,22 @@ impl Recovery {
     }
 
     async fn remove_stray_snapshots(&self, files: &Files, active_base: Offset) -> Result<(), LogError> {
-        for &at in files.snapshots.iter().filter(|&&at| self.is_stray(files, at, active_base)) {
+        let stray = |at: &Offset| self.is_stray(files, *at, active_base);
+        let stray: Vec<Offset> = files.snapshots.iter().copied().filter(stray).collect();
+        self.remove_snapshots(&stray).await
+    }
+
+    /// Durably: when the log has grown again, one that came back would be taken for true.
+    async fn remove_snapshots(&self, snapshots: &[Offset]) -> Result<(), LogError> {
+        for &at in snapshots {
             let path = self.path.join(crate::segment::file_name(at, "snapshot"));
             fs::remove_file(&path).await.map_err(|e| LogError::io(&path, "removing", &e))?;
         }
-        Ok(())
+        if snapshots.is_empty() {
+            return Ok(());
+        }
+        let synced = fs::sync_dir(&*self.path).await;
+        synced.map_err(|e| LogError::io(&self.path, "flushing directory", &e))
     }
 
     /// Sealed segments were flushed before their successor began: a scan finds them whole, or damaged. Those that
@@ -413,7 +443,8 @@ impl Recovery {
         report: &mut RecoveryReport,
     ) -> Result<Active, LogError> {
         let base = start.base;
-        let extent = Extent { base, from: start.position, end: size, care: Care::NoGaps };
+        let care = Care::NoGapsFrom(self.points.recovery());
+        let extent = Extent { base, from: start.position, end: size, care };
         let (first_offset, saved) = (start.offset, if start.is_saved { start.position } else { 0 });
         let mut tail_scan = TailScan::from(self, start);
         let found = self
@@ -443,7 +474,7 @@ impl Recovery {
     async fn cut(&self, base: Offset, end: u32) -> Result<(), LogError> {
         let path = self.log_path(base);
         let file = DirectFile::open(&path).await.map_err(|e| LogError::io(&path, "opening", &e))?;
-        if file.size() != u64::from(end) {
+        if file.size() != u64::from(end) && !mutation::on(Mutation::KeepStaleBatches) {
             file.truncate(u64::from(end)).await.map_err(|e| LogError::io(&path, "truncating", &e))?;
         }
         file.fdatasync().await.map_err(|e| LogError::flush(&path, "flushing", &e))?;

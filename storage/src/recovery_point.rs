@@ -80,8 +80,8 @@ impl Log {
         self.flush().await?;
         let _turn = self.0.files.take().await;
         self.check_usable()?;
-        if !point.segment.is_growing() {
-            // It ended meanwhile, and its end has written all of this.
+        if !point.segment.is_growing() || point.segment.is_deleted() {
+            // It ended meanwhile, and its end has written all of this; or it was truncated.
             return Ok(());
         }
         point.write(&self.0.path).await?;

@@ -40,8 +40,9 @@ pub(crate) enum Care {
     Headers,
     /// And checksums.
     Checksums,
-    /// And no gap between offsets: for a segment that was being written, which compaction has not seen yet.
-    NoGaps,
+    /// And no gap between offsets from this one on: for the segment that was being written. Below it, compaction may
+    /// have left gaps before a truncation made this the newest segment again.
+    NoGapsFrom(Offset),
 }
 
 /// A batch that was met.
@@ -153,8 +154,11 @@ impl Walk<'_> {
         let first = if self.extent.from == 0 { self.extent.base } else { info.base_offset };
         let expected = self.expected.unwrap_or(first);
         // Compaction leaves gaps in a segment that is no longer written.
-        let gaps = self.extent.care < Care::NoGaps;
-        let fits = info.base_offset == expected || (gaps && info.base_offset > expected);
+        let may_skip = match self.extent.care {
+            Care::NoGapsFrom(offset) => info.base_offset <= offset,
+            Care::Headers | Care::Checksums => true,
+        };
+        let fits = info.base_offset == expected || (may_skip && info.base_offset > expected);
         if !fits {
             return Err(Fault::OutOfPlace { expected, found: info.base_offset });
         }

@@ -1,16 +1,20 @@
 //! Running a scenario of the simulated machine over many seeds, and showing that it notices a bug.
 //! Knows no scenario. Compiled into tests only.
 
+use std::num::NonZero;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use crate::mutation::{self, Mutation};
 
 /// The scenario holds for the seed that `KRING_SEED` names, for as many as `KRING_SEEDS` says, or for `count`. A
-/// failure prints the command that repeats it; `test` is a part of the test's name.
-pub(crate) fn hold(count: u64, test: &str, scenario: impl Fn(u64)) {
-    for seed in seeds(count) {
-        let failed = fails(&scenario, seed);
-        assert!(!failed, "repeat with: KRING_SEED={seed} cargo test -p kring-storage {test}");
+/// failure prints the command that repeats it; `test` is a part of the test's name. Every core takes its part.
+pub(crate) fn hold(count: u64, test: &str, scenario: impl Fn(u64) + Sync) {
+    let failed = first_to_fail(seeds(count), &scenario);
+    if let Some(seed) = failed {
+        panic!("repeat with: KRING_SEED={seed} cargo test -p kring-storage {test}");
     }
 }
 
@@ -23,11 +27,32 @@ pub(crate) fn catch(mutation: Mutation, tries: u64, scenario: impl Fn(u64)) {
     assert!(!fails(&scenario, seed), "seed {seed} fails without {mutation:?}, too");
 }
 
-fn seeds(count: u64) -> std::ops::Range<u64> {
+fn seeds(count: u64) -> Range<u64> {
     match env_number("KRING_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..env_number("KRING_SEEDS").unwrap_or(count),
     }
+}
+
+fn first_to_fail(seeds: Range<u64>, scenario: &(impl Fn(u64) + Sync)) -> Option<u64> {
+    let (next, failed) = (AtomicU64::new(seeds.start), AtomicU64::new(u64::MAX));
+    let take_some = || {
+        while let seed = next.fetch_add(1, Ordering::Relaxed)
+            && seed < seeds.end.min(failed.load(Ordering::Relaxed))
+        {
+            if fails(scenario, seed) {
+                failed.fetch_min(seed, Ordering::Relaxed);
+            }
+        }
+    };
+    let name = thread::current().name().unwrap_or("seeds").to_string();
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            let named = thread::Builder::new().name(name.clone());
+            named.spawn_scoped(scope, take_some).expect("a thread for each core");
+        }
+    });
+    Some(failed.into_inner()).filter(|&seed| seed < u64::MAX)
 }
 
 fn env_number(name: &str) -> Option<u64> {

@@ -1,16 +1,12 @@
-//! Logs on the simulated disk, through crash after crash, against a model kept in memory. Tests only.
-//!
-//! A failing seed prints the command that repeats it.
+//! Crashes, damage and failures of the simulated disk, one at a time; chance is in `model`. Tests only.
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use kring_runtime::sim::{DiskOp, RunEnd, Sim, SimConfig, crash};
-use kring_runtime::{Queue, random_below, sleep, spawn, yield_now};
+use kring_runtime::sim::{DiskOp, Sim, SimConfig};
+use kring_runtime::{Queue, random_below, spawn};
 
 use crate::checkpoint::LogName;
 use crate::config::LogConfig;
@@ -21,254 +17,9 @@ use crate::mutation::{self, Mutation};
 use crate::producer::ProducerStates;
 use crate::read::ReadRequest;
 use crate::recovery::RecoveryReport;
-use crate::seeds;
 use crate::shard::{ShardConfig, ShardStorage};
 use crate::testing::batch_with;
 use crate::types::{LeaderEpoch, Offset, ProducerId};
-
-const LOGS: usize = 2;
-const BOOTS: usize = 4;
-const STEPS: u64 = 40;
-
-/// What one log must hold.
-#[derive(Default)]
-struct Model {
-    /// Every batch appended and not known to be lost: base offset, end offset, bytes.
-    batches: Vec<(i64, i64, Bytes)>,
-    /// Records below were acknowledged as durable.
-    durable: i64,
-    /// Records below were served to a reader.
-    seen: i64,
-    /// The log's start was acknowledged to be here.
-    start: i64,
-    leader_epoch: i32,
-    next_sequence: [i32; 3],
-}
-
-impl Model {
-    fn end(&self) -> i64 {
-        self.batches.last().map_or(0, |(_, end, _)| *end)
-    }
-
-    /// What lies between two batch boundaries.
-    fn bytes(&self, from: i64, to: i64) -> Vec<u8> {
-        let within = self.batches.iter().filter(|(base, end, _)| *end > from && *base < to);
-        within.flat_map(|(_, _, bytes)| bytes.to_vec()).collect()
-    }
-
-    /// The log came back ending here: whatever had been appended beyond is gone.
-    fn cut(&mut self, end: i64) {
-        self.batches.retain(|(_, batch_end, _)| *batch_end <= end);
-        assert_eq!(self.end(), end, "the log ends where no batch ended");
-        let mut states = ProducerStates::default();
-        self.replay(&mut states);
-        for (id, next) in self.next_sequence.iter_mut().enumerate() {
-            *next = states.get(ProducerId(id as i64)).map_or(0, |entry| entry.last_sequence() + 1);
-        }
-    }
-
-    fn replay(&self, states: &mut ProducerStates) {
-        for (base, _, bytes) in &self.batches {
-            let info = crate::batch::BatchInfo::parse(bytes).unwrap();
-            if let Some(producer) = info.producer() {
-                states.record(&producer, Offset(*base));
-            }
-        }
-    }
-}
-
-type Models = Rc<Vec<RefCell<Model>>>;
-
-struct Scenario {
-    config: LogConfig,
-    cache_bytes: usize,
-}
-
-impl Scenario {
-    fn draw() -> Scenario {
-        let config = LogConfig {
-            segment_bytes: [60_000, 200_000, 1 << 30][random_below(3) as usize],
-            index_interval_bytes: [100, 4096][random_below(2) as usize],
-            segment_ms: i64::MAX,
-            flush_messages: [1, 1, 20, u64::MAX][random_below(4) as usize],
-            flush_ms: [None, Some(Duration::from_millis(3))][random_below(2) as usize],
-            producer_id_expiration_ms: i64::MAX,
-            ..LogConfig::default()
-        };
-        Scenario { config, cache_bytes: [0, 20_000, 1 << 20][random_below(3) as usize] }
-    }
-}
-
-async fn boot(models: Models) {
-    let scenario = Scenario::draw();
-    let shard = ShardStorage::new(ShardConfig {
-        tail_cache_bytes: scenario.cache_bytes,
-        open_files: 3,
-        index_cache_bytes: 1000,
-    });
-    let opened = LogDir::open(Path::new("/data")).await.unwrap();
-    let config = Rc::new(scenario.config);
-    let mut logs = Vec::new();
-    for number in 0..models.len() {
-        let name = LogName::new("orders", number as i32);
-        let (log, _) = Log::open(&shard, &opened.dir, name, config.clone(), Some(kring_wire::Uuid([7; 16])))
-            .await
-            .unwrap_or_else(|error| panic!("log {number} does not open: {error}"));
-        verify_recovered(&log, &models[number]).await;
-        logs.push(log);
-    }
-    for _ in 0..random_below(STEPS) {
-        let number = random_below(logs.len() as u64) as usize;
-        step(&logs[number], &opened.dir, number, &models).await;
-    }
-    match random_below(3) {
-        0 => {
-            for log in &logs {
-                log.close().await.unwrap();
-            }
-            assert!(opened.dir.mark_clean(7).await.unwrap());
-            for (number, log) in logs.iter().enumerate() {
-                let mut model = models[number].borrow_mut();
-                model.durable = log.offsets().end().0;
-            }
-        }
-        1 => sleep(Duration::from_millis(random_below(30))).await,
-        _ => {}
-    }
-    crash().await;
-}
-
-async fn step(log: &Log, dir: &LogDir, number: usize, models: &Models) {
-    match random_below(13) {
-        0 => {
-            let end = log.flush().await.unwrap();
-            let mut model = models[number].borrow_mut();
-            model.durable = model.durable.max(end.0);
-        }
-        1 => read_somewhere(log, &models[number]).await,
-        2 => sleep(Duration::from_micros(random_below(5000))).await,
-        3 => yield_now().await,
-        4 => models[number].borrow_mut().leader_epoch += 1,
-        5 if random_below(4) == 0 => delete_records(log, &models[number]).await,
-        6 => save(log.clone(), dir.clone()).await,
-        _ => {
-            for _ in 0..1 + random_below(6) {
-                append(log, number, models);
-            }
-        }
-    }
-}
-
-/// Writes recovery points down, at leisure or beside what follows.
-async fn save(log: Log, dir: LogDir) {
-    let saving = async move {
-        if random_below(3) > 0 {
-            log.save_recovery_point().await.unwrap();
-        }
-        if random_below(3) > 0 {
-            dir.write_checkpoints().await.unwrap();
-        }
-    };
-    match random_below(2) {
-        0 => saving.await,
-        _ => spawn(Queue::Background, saving).detach(),
-    }
-}
-
-/// Appends, and notes the acknowledgement when it comes.
-fn append(log: &Log, number: usize, models: &Models) {
-    let body = [10, 500, 3000, 4096 - 61, 9000, 40_000][random_below(6) as usize] + random_below(3) as usize;
-    let records = 1 + random_below(4) as i32;
-    let producer = random_below(4) as usize;
-    let end = {
-        let mut model = models[number].borrow_mut();
-        let base = log.offsets().end().0;
-        let (id, sequence) = match model.next_sequence.get_mut(producer) {
-            Some(next) => {
-                let sequence = *next;
-                *next += records;
-                (producer as i64, sequence)
-            }
-            None => (-1, -1),
-        };
-        let batch = batch_with(base, records, body, 1_000 + base, id, sequence, model.leader_epoch);
-        let bytes = Bytes::from([&batch.header[..], &batch.body[..]].concat());
-        log.append(batch).unwrap();
-        model.batches.push((base, base + i64::from(records), bytes));
-        base + i64::from(records)
-    };
-    let (log, models) = (log.clone(), models.clone());
-    spawn(Queue::Net, async move {
-        // Without a flush policy nobody is told that a record is durable.
-        if log.wait_durable(Offset(end)).await.is_ok() {
-            let mut model = models[number].borrow_mut();
-            model.durable = model.durable.max(end);
-        }
-    })
-    .detach();
-}
-
-async fn read_somewhere(log: &Log, model: &RefCell<Model>) {
-    let (start, end) = (log.offsets().start().0, log.high_watermark().0);
-    if start >= end {
-        return;
-    }
-    let from = start + random_below((end - start) as u64) as i64;
-    let max_bytes = [1, 1000, 100_000][random_below(3) as usize];
-    let request = ReadRequest { offset: Offset(from), upto: Offset(end), max_bytes, min_one_batch: true };
-    let read = log.read(request).await.unwrap().into_bytes().await.unwrap();
-    let mut model = model.borrow_mut();
-    let expected = model.bytes(from, end);
-    assert!(!read.is_empty(), "a read below the high watermark returns something");
-    assert!(
-        expected.starts_with(&read),
-        "a read at {from} up to {end} returned other bytes than were appended"
-    );
-    if log.config().commits_on_flush() {
-        model.seen = model.seen.max(end);
-    }
-}
-
-async fn delete_records(log: &Log, model: &RefCell<Model>) {
-    let (start, end) = (log.offsets().start().0, log.high_watermark().0);
-    let to = start + random_below((end - start + 1) as u64) as i64;
-    let start = log.delete_records_before(Offset(to)).await.unwrap();
-    model.borrow_mut().start = start.0;
-}
-
-/// Nothing acknowledged as durable is missing or changed; offsets did not go back; what a reader saw is there.
-async fn verify_recovered(log: &Log, model: &RefCell<Model>) {
-    let offsets = log.offsets();
-    let (start, end) = (offsets.start().0, offsets.end().0);
-    {
-        let mut model = model.borrow_mut();
-        assert!(end >= model.durable, "records below {} were durable; the log ends at {end}", model.durable);
-        assert!(end >= model.seen, "a reader saw up to {}; the log ends at {end}", model.seen);
-        assert!(start >= model.start, "the log started at {}; now at {start}", model.start);
-        model.cut(end);
-        model.start = start;
-    }
-    let expected = model.borrow().bytes(start, end);
-    assert_eq!(read_everything(log).await.unwrap().len(), expected.len(), "bytes from {start} to {end}");
-    assert!(read_everything(log).await.unwrap() == expected, "the bytes are others than were appended");
-    verify_producers(log, &model.borrow());
-}
-
-fn verify_producers(log: &Log, model: &Model) {
-    let mut expected = ProducerStates::default();
-    model.replay(&mut expected);
-    for (id, entry) in expected.iter() {
-        let found = log.producers(|states| states.get(id).map(|found| (found.epoch, found.last_sequence())));
-        // A producer whose records were all deleted may be forgotten.
-        if found.is_some() || entry.last_batch().unwrap().last_offset.0 >= model.start {
-            assert_eq!(found, Some((entry.epoch, entry.last_sequence())), "producer {id:?}");
-        }
-    }
-    let last = model.batches.last().map(|(_, _, bytes)| crate::batch::BatchInfo::parse(bytes).unwrap());
-    if let Some(info) = last.filter(|info| info.last_offset().0 >= model.start) {
-        assert_eq!(log.latest_epoch(), Some(info.leader_epoch));
-    }
-}
 
 async fn read_everything(log: &Log) -> Result<Vec<u8>, LogError> {
     let (mut offset, end) = (log.offsets().start(), log.offsets().end());
@@ -287,51 +38,6 @@ async fn read_everything(log: &Log) -> Result<Vec<u8>, LogError> {
         }
     }
     Ok(all)
-}
-
-/// One machine through several crashes.
-fn live_through(seed: u64) {
-    let sim = Sim::new(SimConfig::new(seed, 1));
-    let models: Models = Rc::new((0..LOGS).map(|_| RefCell::default()).collect());
-    for _ in 0..BOOTS {
-        let models = models.clone();
-        let end = sim.run(move |_| boot(models.clone())).unwrap_or_else(|error| panic!("{error}"));
-        assert!(matches!(end, RunEnd::Crashed), "every boot of this scenario ends in a crash");
-    }
-}
-
-#[test]
-fn nothing_acknowledged_is_lost_or_changed_by_any_crash() {
-    seeds::hold(60, "nothing_acknowledged", live_through);
-}
-
-fn caught(mutation: Mutation) {
-    seeds::catch(mutation, 200, live_through);
-}
-
-#[test]
-fn acknowledging_before_the_flush_is_noticed() {
-    caught(Mutation::AcknowledgeBeforeFlush);
-}
-
-#[test]
-fn skipping_the_directory_flush_is_noticed() {
-    caught(Mutation::SkipDirectoryFlush);
-}
-
-#[test]
-fn leaving_a_new_directory_to_chance_is_noticed() {
-    caught(Mutation::LeaveNewDirectoryToChance);
-}
-
-#[test]
-fn forgetting_the_tail_block_is_noticed() {
-    caught(Mutation::ForgetTailBlock);
-}
-
-#[test]
-fn believing_a_batch_without_its_checksum_is_noticed() {
-    caught(Mutation::SkipChecksum);
 }
 
 /// A crash between a recovery point and its checkpoint: the older checkpoint does not cover the newer snapshot.
@@ -460,6 +166,36 @@ fn a_torn_batch_above_the_recovery_point_is_cut_off_and_appends_go_on() {
     assert_eq!(bytes.len(), 7 * 1061 + 361, "nothing of the old batches is left beyond the end");
 }
 
+/// Where a log ends whose torn batch got a successor of its size: batches of exactly a block, so that nothing of the
+/// old ones beyond is overwritten.
+fn end_after_a_torn_batch_was_replaced() -> Offset {
+    let sim = Sim::new(SimConfig::new(12, 1));
+    let put_blocks = async |count| {
+        let (_dir, log, _) = reopen().await;
+        for _ in 0..count {
+            put(&log, 4096 - 61);
+        }
+        log.flush().await.unwrap();
+    };
+    once(&sim, move || put_blocks(10));
+    sim.disk().poke("/data/orders-0/00000000000000000000.log", 7 * 4096 + 500, &[0xff; 4]);
+    once(&sim, move || put_blocks(1));
+    sim.run(|_| async { reopen().await.1.offsets().end() }).unwrap().finished()[0]
+}
+
+#[test]
+fn old_batches_beyond_a_torn_one_never_follow_new_ones() {
+    assert_eq!(end_after_a_torn_batch_was_replaced(), Offset(8));
+}
+
+#[test]
+fn leaving_stale_batches_beyond_a_torn_one_is_noticed() {
+    mutation::switch(Some(Mutation::KeepStaleBatches));
+    let end = end_after_a_torn_batch_was_replaced();
+    mutation::switch(None);
+    assert_eq!(end, Offset(10), "the mutation goes unnoticed");
+}
+
 /// Batches of one producer, in rising epochs.
 async fn put_many(log: &Log, batches: i64) {
     put_by(log, batches, ProducerId(9)).await;
@@ -537,8 +273,8 @@ fn a_log_of_a_hundred_gibibytes_recovers_by_its_tail_alone() {
     });
 }
 
-#[test]
-fn index_entries_that_the_recovery_point_does_not_cover_are_not_kept() {
+/// What is left of an index file that the recovery point does not cover.
+fn index_after_a_crash_before_the_checkpoint() -> Option<Vec<u8>> {
     let sim = Sim::new(SimConfig::new(8, 1));
     let index = "/data/orders-0/00000000000000000000.index";
     once(&sim, || async {
@@ -550,10 +286,23 @@ fn index_entries_that_the_recovery_point_does_not_cover_are_not_kept() {
     });
     assert!(sim.disk().peek(index).is_some());
     once(&sim, || async {
-        let (_dir, log, report) = reopen().await;
-        assert_eq!((report.log_end_offset, log.unsaved_bytes()), (Offset(200), 200 * 1061));
+        let report = reopen().await.2;
+        assert_eq!(report.log_end_offset, Offset(200));
     });
-    assert_eq!(sim.disk().peek(index), None);
+    sim.disk().peek(index)
+}
+
+#[test]
+fn index_entries_that_the_recovery_point_does_not_cover_are_not_kept() {
+    assert_eq!(index_after_a_crash_before_the_checkpoint(), None);
+}
+
+#[test]
+fn trusting_an_index_beyond_the_recovery_point_is_noticed() {
+    mutation::switch(Some(Mutation::TrustIndexBeyondPoint));
+    let index = index_after_a_crash_before_the_checkpoint();
+    mutation::switch(None);
+    assert!(index.is_some(), "the mutation goes unnoticed");
 }
 
 #[test]

@@ -115,6 +115,11 @@ impl Log {
         !self.0.uncleanable.get() && !self.0.closing.get() && self.check_usable().is_ok()
     }
 
+    /// Whether the one that is under way is still wanted.
+    pub(crate) fn may_go_on_cleaning(&self) -> bool {
+        self.may_clean() && !self.0.truncating.get()
+    }
+
     /// What a cleaning would do now.
     pub(crate) async fn cleanable(&self, now_ms: i64) -> Result<Cleanable, LogError> {
         let config = self.config().compaction;

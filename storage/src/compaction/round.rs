@@ -224,14 +224,14 @@ impl Round<'_> {
     async fn pace(&mut self, bytes: u32) {
         let pause = if bytes > 0 { self.throttle.spent(u64::from(bytes), now()) } else { None };
         let until = now() + pause.unwrap_or_default();
-        // A log that is being closed does not wait for a low rate.
-        while now() < until && self.log.may_clean() {
+        // A log that is being closed or truncated does not wait for a low rate.
+        while now() < until && self.log.may_go_on_cleaning() {
             sleep(until.saturating_since(now()).min(LONGEST_SLEEP)).await;
         }
     }
 
     fn check_wanted(&self) -> Result<(), Stop> {
-        if self.log.may_clean() { Ok(()) } else { Err(Stop::Aborted) }
+        if self.log.may_go_on_cleaning() { Ok(()) } else { Err(Stop::Aborted) }
     }
 }
 

@@ -14,12 +14,24 @@ const BLOCK_VALUE: usize = 4096 - 61 - 12;
 const VALUES: [usize; 8] = [0, 10, 10, 100, 300, 1000, BLOCK_VALUE, 9_000];
 
 /// One record as it was appended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Appended {
     pub offset: i64,
     pub timestamp: i64,
     pub key: Vec<u8>,
     pub value: Option<Bytes>,
+    /// A cleaning has, or may have, met a later record of its key.
+    pub superseded: bool,
+    /// When a cleaning may remove it, if it is a tombstone and was met by one.
+    pub horizon_ms: Option<i64>,
+}
+
+impl Appended {
+    /// Whether compaction may have removed it by now.
+    pub fn may_go(&self) -> bool {
+        let is_spent = self.value.is_none() && self.horizon_ms.is_some_and(|horizon| horizon <= wall_ms());
+        self.superseded || is_spent
+    }
 }
 
 /// An idempotent producer's part of a batch.
@@ -59,7 +71,7 @@ fn record(offset: i64) -> Appended {
     let key = format!("key-{}", random_below(KEYS)).into_bytes();
     let timestamp = wall_ms() + random_below(40) as i64 - 20;
     let value = (random_below(8) > 0).then(value);
-    Appended { offset, timestamp, key, value }
+    Appended { offset, timestamp, key, value, superseded: false, horizon_ms: None }
 }
 
 fn value() -> Bytes {

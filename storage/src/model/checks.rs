@@ -8,8 +8,8 @@ use kring_runtime::random_below;
 use crate::batch::BatchInfo;
 use crate::error::LogError;
 use crate::log::Log;
-use crate::model::reference::{Compared, Reference};
-use crate::producer::ProducerVerdict;
+use crate::model::reference::{Reference, Wrong};
+use crate::producer::{BatchMetadata, ProducerVerdict};
 use crate::read::ReadRequest;
 use crate::types::{LeaderEpoch, Offset};
 
@@ -19,9 +19,15 @@ type Checked = Result<(), LogError>;
 /// the batches says what the batches say.
 pub(super) async fn recovered(log: &Log, model: &RefCell<Reference>) -> Checked {
     take_over_ends(log, &mut model.borrow_mut());
+    whole(log, model).await
+}
+
+/// The log, with nothing appended meanwhile, is what the reference says.
+pub(super) async fn whole(log: &Log, model: &RefCell<Reference>) -> Checked {
     let (start, end) = (log.offsets().start().0, log.offsets().end().0);
-    let found = everything(log).await?;
-    assert_eq!(model.borrow().compare(start, end, &found), Compared::All, "what lies from {start} to {end}");
+    let found = Bytes::from(everything(log).await?);
+    let held = model.borrow().judge(start, Some(end), found.clone());
+    assert_eq!(held.and_then(|()| model.borrow().judge_keys(&found)), Ok(()), "from {start} to {end}");
     producers(log, &model.borrow());
     epochs(log, &model.borrow());
     newest_time(log, model).await?;
@@ -36,31 +42,48 @@ fn take_over_ends(log: &Log, model: &mut Reference) {
     assert!(end >= model.durable, "records below {} were durable; the log ends at {end}", model.durable);
     assert!(end >= model.seen, "a reader saw up to {}; the log ends at {end}", model.seen);
     assert!(start >= model.start, "the log started at {}; now at {start}", model.start);
-    model.cut(end);
     model.start = start;
+    model.forget_older_batches();
+    model.cut(end);
+    model.clean_below(end);
     // What recovery serves must outlive the next crash, too.
     model.durable = end;
 }
 
-/// The start never falls, and is believed as soon as it was seen.
-pub(super) fn start(log: &Log, model: &mut Reference) {
+/// The start never falls, and is believed as soon as it was seen; the end is where the last append has put it.
+pub(super) fn ends(log: &Log, model: &mut Reference) {
     let start = log.offsets().start().0;
     assert!(start >= model.start, "the log started at {}; now at {start}", model.start);
     model.start = start;
+    assert_eq!(log.offsets().end().0, model.log_end(), "where the log ends");
+    model.clean_below(first_unsealed(log));
+}
+
+/// Where the segments begin that no cleaning touches.
+pub(super) fn first_unsealed(log: &Log) -> i64 {
+    let state = log.state();
+    state.segments.iter().find(|segment| !segment.is_sealed()).map_or(0, |segment| segment.base.0)
 }
 
 fn producers(log: &Log, model: &Reference) {
     for (id, entry) in model.producer_states().iter() {
         let last = entry.last_batch().expect("it has written");
         let found = log.producers(|states| states.get(id).cloned());
+        let batch = model.batches.iter().find(|batch| batch.info.last_offset() == last.last_offset);
+        let batch = batch.expect("it has been appended");
+        if batch.may_be_forgotten {
+            // The later one, which was kept, has been lost or cut off.
+            continue;
+        }
         // A producer whose records were all deleted may be forgotten.
         let Some(found) = found else {
             assert!(last.last_offset.0 < model.start, "producer {id:?} is forgotten");
             continue;
         };
-        assert_eq!((found.epoch, found.last_batch()), (entry.epoch, Some(last)), "producer {id:?}");
-        let batch = model.batches.iter().find(|batch| batch.info.last_offset() == last.last_offset);
-        let retry = batch.and_then(|batch| batch.info.producer()).expect("it is there");
+        let place = |batch: &BatchMetadata| (batch.last_sequence, batch.last_offset, batch.offset_delta);
+        let known = (found.epoch, found.last_batch().map(place));
+        assert_eq!(known, (entry.epoch, Some(place(last))), "producer {id:?}");
+        let retry = batch.info.producer().expect("it is there");
         let verdict = log.check_producer(&retry);
         let known = matches!(verdict, Ok(ProducerVerdict::Duplicate { last_offset, .. }) if last_offset == last.last_offset);
         assert!(known, "a retry of the last batch of {id:?}: {verdict:?}");
@@ -92,14 +115,14 @@ async fn by_time(log: &Log, model: &RefCell<Reference>) -> Checked {
     let Some(&near) = times.get(random_below(times.len().max(1) as u64) as usize) else { return Ok(()) };
     let time = near + random_below(3) as i64 - 1;
     let found = log.offset_for_timestamp(time).await?;
-    let model = model.borrow();
-    let expected = model.records().find(|record| record.timestamp >= time);
     let found = found.map(|found| (found.timestamp, found.offset.0));
-    assert_eq!(
-        found,
-        expected.map(|record| (record.timestamp, record.offset)),
-        "the first at or after {time}"
-    );
+    model.borrow_mut().clean_below(first_unsealed(log));
+    let model = model.borrow();
+    let late = || model.records().filter(|record| record.timestamp >= time);
+    let is_known = found.is_none_or(|found| late().any(|record| (record.timestamp, record.offset) == found));
+    let end = found.map_or(i64::MAX, |(_, offset)| offset);
+    let missed = late().find(|record| record.offset < end && !record.may_go());
+    assert!(is_known && missed.is_none(), "the first at or after {time}: {found:?}, before it {missed:?}");
     Ok(())
 }
 
@@ -107,11 +130,10 @@ async fn newest_time(log: &Log, model: &RefCell<Reference>) -> Checked {
     let found = log.max_timestamp().await?.map(|found| found.timestamp);
     let model = model.borrow();
     // As in Kafka, a segment is asked as a whole, also for what lies below the log's start.
-    let of_all = model.batches.iter().map(|batch| batch.info.max_timestamp);
-    let readable = model.batches.iter().filter(|batch| batch.end() > model.start);
-    let newest = readable.map(|batch| batch.info.max_timestamp).max();
+    let mut of_all = model.batches.iter().flat_map(|batch| &batch.records).map(|record| record.timestamp);
+    let newest = model.records().filter(|record| !record.may_go()).map(|record| record.timestamp).max();
     assert!(
-        found >= newest && (found.is_none() || of_all.into_iter().any(|time| found == Some(time))),
+        found >= newest && (found.is_none() || of_all.any(|time| found == Some(time))),
         "newest: {found:?}"
     );
     Ok(())
@@ -125,19 +147,30 @@ pub(super) async fn read_somewhere(log: &Log, model: &RefCell<Reference>) -> Che
     if start >= end {
         return Ok(());
     }
+    let cuts = model.borrow().cuts;
     let from = start + random_below((end - start) as u64) as i64;
     let max_bytes = [1, 1000, 100_000][random_below(3) as usize];
     let request = ReadRequest { offset: Offset(from), upto: Offset(end), max_bytes, min_one_batch: true };
     let read = match log.read(request).await {
-        Ok(chunk) => chunk.into_bytes().await?,
-        // Deleted meanwhile.
-        Err(LogError::OffsetOutOfRange { .. }) if log.offsets().start().0 > from => return Ok(()),
-        Err(error) => return Err(error),
+        Ok(chunk) => chunk.into_bytes().await,
+        Err(error) => Err(error),
     };
     let mut model = model.borrow_mut();
-    assert!(!read.is_empty(), "a read below the high watermark returns something");
-    let compared = model.compare(from, end, &read);
-    assert!(!matches!(compared, Compared::Other { .. }), "a read at {from} up to {end}: {compared:?}");
+    if cuts % 2 == 1 || model.cuts != cuts {
+        // Truncated meanwhile: a reader may have got what is gone, a clean end, or be cut off.
+        let is_clean =
+            |error: &LogError| matches!(error, LogError::OffsetOutOfRange { .. } | LogError::Corrupt { .. });
+        return read.map(|_| ()).or_else(|error| if is_clean(&error) { Ok(()) } else { Err(error) });
+    }
+    let read = match read {
+        // Deleted meanwhile.
+        Err(LogError::OffsetOutOfRange { .. }) if log.offsets().start().0 > from => return Ok(()),
+        read => read?,
+    };
+    model.clean_below(first_unsealed(log));
+    let is_empty = read.is_empty() && model.judge(from, Some(end), Bytes::new()).is_err();
+    assert!(!is_empty, "a read below the high watermark returns something");
+    assert_eq!(model.judge(from, None, read), Ok::<(), Wrong>(()), "a read at {from} up to {end}");
     if outlives_crashes {
         model.seen = model.seen.max(end);
     }
@@ -152,7 +185,10 @@ pub(super) async fn everything(log: &Log) -> Result<Vec<u8>, LogError> {
         let max_bytes = 1 + random_below(50_000) as usize;
         let request = ReadRequest { offset, upto: end, max_bytes, min_one_batch: true };
         let read = log.read(request).await?.into_bytes().await?;
-        assert!(!read.is_empty(), "nothing at {offset} of {end}");
+        if read.is_empty() {
+            // The rest may have been cleaned away; the reference judges that.
+            break;
+        }
         let (bytes, next) = whole_batches(&read);
         all.extend_from_slice(&read[..bytes]);
         offset = next;

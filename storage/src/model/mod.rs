@@ -63,6 +63,7 @@ impl Machine {
         for (number, model) in models.iter().enumerate() {
             let log = open(&shard, &dir, number).await?;
             checks::recovered(&log, model).await?;
+            model.borrow_mut().nobody_cleans();
             logs.push(RefCell::new(log));
         }
         Ok(Rc::new(Machine { shard, dir, logs, models, fails: false, closing: Cell::new(false) }))
@@ -81,8 +82,8 @@ impl Machine {
         self.closing.set(true);
         self.log(number).close().await?;
         let log = open(&self.shard, &self.dir, number).await?;
-        let end = log.offsets().end().0;
-        assert_eq!(end, self.models[number].borrow().end().max(log.offsets().start().0));
+        let (start, end) = (log.offsets().start().0, log.offsets().end().0);
+        assert_eq!(end, self.models[number].borrow().end().max(start));
         checks::recovered(&log, &self.models[number]).await?;
         self.logs[number].replace(log);
         self.closing.set(false);
@@ -165,12 +166,12 @@ fn holds_for(count: u64, behaviour: Disk, test: &str) {
 
 #[test]
 fn nothing_durable_is_lost_or_changed_offsets_never_go_back_and_readers_see_again_what_they_saw() {
-    holds_for(800, Disk::Sound, "nothing_durable_is_lost_or_changed_offsets");
+    holds_for(2000, Disk::Sound, "nothing_durable_is_lost_or_changed_offsets");
 }
 
 #[test]
 fn nothing_durable_is_lost_or_changed_by_a_disk_that_fails() {
-    holds_for(400, Disk::Failing, "changed_by_a_disk_that_fails");
+    holds_for(1000, Disk::Failing, "changed_by_a_disk_that_fails");
 }
 
 fn caught(mutation: Mutation, behaviour: Disk) {
@@ -185,6 +186,11 @@ fn the_model_notices_an_acknowledgement_before_the_flush() {
 #[test]
 fn the_model_notices_a_directory_that_is_not_flushed() {
     caught(Mutation::SkipDirectoryFlush, Disk::Sound);
+}
+
+#[test]
+fn the_model_notices_a_new_directory_that_is_left_to_chance() {
+    caught(Mutation::LeaveNewDirectoryToChance, Disk::Sound);
 }
 
 #[test]
@@ -220,4 +226,34 @@ fn the_model_notices_a_start_that_a_crash_forgets() {
 #[test]
 fn the_model_notices_a_failed_flush_that_is_taken_for_done() {
     caught(Mutation::IgnoreFailedFlush, Disk::Failing);
+}
+
+#[test]
+fn the_model_notices_a_truncation_whose_recovery_point_stays() {
+    caught(Mutation::TruncateBelowRecoveryPoint, Disk::Sound);
+}
+
+#[test]
+fn the_model_notices_a_truncation_that_leaves_epochs() {
+    caught(Mutation::TruncationLeavesEpochs, Disk::Sound);
+}
+
+#[test]
+fn the_model_notices_a_truncation_that_readers_do_not_see() {
+    caught(Mutation::TruncationKeepsTail, Disk::Sound);
+}
+
+#[test]
+fn the_model_notices_a_live_tombstone_that_is_dropped() {
+    caught(Mutation::DropLiveTombstone, Disk::Sound);
+}
+
+#[test]
+fn the_model_notices_a_recovery_that_begins_after_what_is_known_of_the_producers() {
+    caught(Mutation::StartAfterProducers, Disk::Sound);
+}
+
+#[test]
+fn the_model_notices_a_producer_snapshot_beyond_the_recovery_point_that_is_trusted() {
+    caught(Mutation::TrustNewerSnapshot, Disk::Sound);
 }

@@ -66,6 +66,9 @@ impl Recovery {
     fn trusted_below(&self, base: Offset, producers_from: Offset) -> u32 {
         let forget = mutation::on(Mutation::StartAfterProducers);
         let below = self.points.recovery().min(if forget { Offset::MAX } else { producers_from });
+        if mutation::on(Mutation::TrustIndexBeyondPoint) {
+            return u32::MAX;
+        }
         u32::try_from((below - base).max(0)).unwrap_or(u32::MAX)
     }
 
