@@ -2,7 +2,7 @@
 //! Never decides and never checks a request: [`Image::apply`] is the only way to change one, and it believes
 //! the log. A copy costs a few reference counts, a change after a copy one chunk of a map.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -105,6 +105,30 @@ impl Image {
     /// In the order of their names.
     pub fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
         self.topics_from("")
+    }
+
+    /// Topics that are new or not what they were in `before`.
+    pub fn topics_changed_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a Arc<Topic>> {
+        let is_same =
+            |topic: &Arc<Topic>| before.topic_by_id(topic.id).is_some_and(|t| Arc::ptr_eq(t, topic));
+        let candidates = self.topics.not_shared_with(&before.topics).map(|(_, topic)| topic);
+        candidates.filter(move |topic| !is_same(topic))
+    }
+
+    /// Topics of `before` that are no more.
+    pub fn topics_gone_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a Arc<Topic>> {
+        let candidates = before.topics.not_shared_with(&self.topics).map(|(_, topic)| topic);
+        candidates.filter(|topic| !self.topics.contains_key(&topic.id))
+    }
+
+    /// Topics whose own settings are not what they were in `before`.
+    pub fn topics_reconfigured_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a Arc<Topic>> {
+        let now = self.configs.not_shared_with(&before.configs);
+        let then = before.configs.not_shared_with(&self.configs);
+        let resources: BTreeSet<&ConfigResource> = now.chain(then).map(|(resource, _)| resource).collect();
+        let changed = resources.into_iter().filter(|r| self.configs(r) != before.configs(r));
+        let topics = changed.filter(|resource| resource.kind == ResourceKind::Topic);
+        topics.filter_map(|resource| self.topic(&resource.name))
     }
 
     /// From a name on, in the order of their names.

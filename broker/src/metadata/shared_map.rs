@@ -2,6 +2,7 @@
 //! Never locks, never shrinks its chunks by merging. Any core; copies are read on all of them.
 
 use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -99,6 +100,14 @@ impl<K: Ord + Clone, V: Clone> SharedMap<K, V> {
 
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.iter().map(|(_, value)| value)
+    }
+
+    /// All entries that are new or changed since `before`, of which this is a copy with changes, in the order of the
+    /// keys; and some that are not: those beside them in a chunk. Takes no time for what both share.
+    pub fn not_shared_with(&self, before: &Self) -> impl Iterator<Item = (&K, &V)> {
+        let shared: BTreeSet<_> = before.chunks.iter().map(Arc::as_ptr).collect();
+        let own = self.chunks.iter().filter(move |chunk| !shared.contains(&Arc::as_ptr(chunk)));
+        own.flat_map(|chunk| chunk.iter().map(|(key, value)| (key, value)))
     }
 
     /// From a key on, in the order of the keys.
@@ -234,6 +243,22 @@ mod tests {
         map.remove(&4);
         assert_eq!((copy.get(&3), copy.get(&4), copy.len()), (Some(&"old"), Some(&"old"), 500));
         assert_eq!((map.get(&3), map.get(&4), map.len()), (Some(&"new"), None, 499));
+    }
+
+    #[test]
+    fn what_has_changed_since_a_copy_is_found_without_what_is_shared() {
+        let mut map = filled((0..1500).map(|key| (key, key)));
+        walk(500, |step, random| {
+            let before = map.clone();
+            let key = random % 1600;
+            let removed = if step % 3 == 0 { map.remove(&key).is_some() } else { false };
+            if step % 3 != 0 {
+                map.insert(key, step + 10_000);
+                assert!(map.not_shared_with(&before).any(|(k, v)| (*k, *v) == (key, step + 10_000)));
+            }
+            assert_eq!(removed, before.not_shared_with(&map).any(|(k, _)| *k == key && !map.contains_key(k)));
+            assert!(map.not_shared_with(&before).count() <= 2 * CHUNK_ENTRIES);
+        });
     }
 
     #[test]

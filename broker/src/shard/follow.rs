@@ -73,15 +73,18 @@ impl Shard {
             let config = new.broker_config(&self.config());
             *self.config.borrow_mut() = Arc::new(config);
         }
-        for topic in new.topics() {
-            let own = new.topic_configs(&topic.name);
-            let is_known = self.topic_configs.borrow().contains_key(&topic.id);
-            if broker_changed || !is_known || own != old.topic_configs(&topic.name) {
-                let config = Arc::new(self.config().topic(&own));
-                self.topic_configs.borrow_mut().insert(topic.id, config.clone());
-                self.hand_on(topic, &config);
-            }
+        if broker_changed {
+            return new.topics().for_each(|topic| self.configure(topic, new));
         }
+        let is_unknown = |topic: &&Arc<Topic>| !self.topic_configs.borrow().contains_key(&topic.id);
+        new.topics_changed_since(old).filter(is_unknown).for_each(|topic| self.configure(topic, new));
+        new.topics_reconfigured_since(old).for_each(|topic| self.configure(topic, new));
+    }
+
+    fn configure(&self, topic: &Topic, image: &Image) {
+        let config = Arc::new(self.config().topic(&image.topic_configs(&topic.name)));
+        self.topic_configs.borrow_mut().insert(topic.id, config.clone());
+        self.hand_on(topic, &config);
     }
 
     fn hand_on(&self, topic: &Topic, config: &Arc<TopicConfig>) {
@@ -94,8 +97,7 @@ impl Shard {
 
     /// Partitions of this core whose topic is no more.
     fn gone(&self, old: &Image, new: &Image) -> Vec<Rc<Partition>> {
-        let topics = old.topics().filter(|topic| new.topic_by_id(topic.id).is_none());
-        let removed: HashSet<Uuid> = topics.map(|topic| topic.id).collect();
+        let removed: HashSet<Uuid> = new.topics_gone_since(old).map(|topic| topic.id).collect();
         if removed.is_empty() {
             return Vec::new();
         }
@@ -107,12 +109,10 @@ impl Shard {
     }
 
     fn missing(&self, old: &Image, new: &Image) -> Vec<Missing> {
-        let is_unchanged =
-            |topic: &Arc<Topic>| old.topic_by_id(topic.id).is_some_and(|known| Arc::ptr_eq(known, topic));
         // Before the first image nothing is known of what was there.
         let at_start = old.brokers().is_empty();
         let mut missing = Vec::new();
-        for topic in new.topics().filter(|topic| !is_unchanged(topic)) {
+        for topic in new.topics_changed_since(old) {
             for (index, state) in topic.numbered() {
                 let id = PartitionId { topic: topic.id, index };
                 match self.known(id) {
@@ -251,6 +251,6 @@ fn delete_delay(config: &BrokerConfig) -> Duration {
 
 /// Topics that were there and are no more.
 fn deleted_topics(old: &Image, new: &Image) -> Vec<DeletedTopic> {
-    let gone = old.topics().filter(|topic| new.topic_by_id(topic.id).is_none());
+    let gone = new.topics_gone_since(old);
     gone.map(|topic| DeletedTopic { topic_id: topic.id, name: topic.name.clone() }).collect()
 }
