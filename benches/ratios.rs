@@ -230,7 +230,7 @@ fn large_appends() {
 }
 
 fn group_commits() {
-    const EACH: u64 = 50;
+    const EACH: u64 = 500;
     let whole = batch(Codec::None, 1, 1024 - 73);
     let rate = |took: Duration| (PRODUCERS * EACH) as f64 / took.as_secs_f64();
     compare(

@@ -30,7 +30,7 @@ const fn round_up(len: usize) -> usize {
     len.div_ceil(BLOCK) * BLOCK
 }
 
-/// Memory for a direct write: starts on a block boundary, zero from its length to its capacity.
+/// Memory for a direct write: starts on a block boundary.
 /// Not to be sent to another shard.
 pub struct AlignedBuf {
     memory: Rc<glommio::io::DmaBuffer>,
@@ -38,14 +38,13 @@ pub struct AlignedBuf {
 }
 
 impl AlignedBuf {
-    /// Zeroed memory for `capacity` bytes, rounded up to whole blocks, at least one.
+    /// Memory for `capacity` bytes, rounded up to whole blocks, at least one.
     pub fn with_capacity(capacity: usize) -> Self {
         let bytes = round_up(capacity.max(1));
-        let mut memory = context::with(|backend| match backend {
+        let memory = context::with(|backend| match backend {
             Some(Backend::Real(_)) => glommio::allocate_dma_buffer(bytes),
             Some(Backend::Sim(_)) | None => allocate_dma_buffer_global(bytes),
         });
-        memory.as_bytes_mut().fill(0);
         Self { memory: Rc::new(memory), len: 0 }
     }
 
@@ -58,7 +57,7 @@ impl AlignedBuf {
     /// `len` zero bytes.
     pub fn zeroed(len: usize) -> Self {
         let mut buf = Self::with_capacity(len);
-        buf.len = len;
+        buf.grow_to(len);
         buf
     }
 
@@ -107,36 +106,34 @@ impl AlignedBuf {
 
     /// Grows the length within the capacity; the new bytes are zero.
     pub fn grow_to(&mut self, len: usize) {
-        assert!(self.len <= len && len <= self.capacity(), "growing stays within the memory that is there");
+        let old = self.len;
+        assert!(old <= len && len <= self.capacity(), "growing stays within the memory that is there");
+        self.bytes_mut()[old..len].fill(0);
         self.len = len;
     }
 
     /// Grows the length to whole blocks; the new bytes are zero.
     pub fn pad_to_block(&mut self) {
-        self.len = self.padded_len();
+        self.grow_to(self.padded_len());
     }
 
-    /// Cuts to `len` and zeroes what was cut. Does nothing when it is shorter.
+    /// Cuts to `len`. Does nothing when it is shorter.
     pub fn truncate(&mut self, len: usize) {
-        if len < self.len {
-            let old = self.len;
-            self.bytes_mut()[len..old].fill(0);
-            self.len = len;
-        }
+        self.len = self.len.min(len);
     }
 
     pub fn clear(&mut self) {
         self.truncate(0);
     }
 
-    /// The memory, cut to whole blocks of content: the direct write writes all of it.
-    pub(crate) fn into_blocks(self) -> (Rc<glommio::io::DmaBuffer>, usize) {
-        let padded = self.padded_len();
-        let mut memory = self.memory;
-        if memory.len() != padded {
-            Rc::get_mut(&mut memory).expect("a buffer in flight is not here").trim_to_size(padded);
+    /// The memory, cut to whole blocks of content, zero behind it: the direct write writes all of it.
+    pub(crate) fn into_blocks(mut self) -> (Rc<glommio::io::DmaBuffer>, usize) {
+        let (len, padded) = (self.len, self.padded_len());
+        self.bytes_mut()[len..padded].fill(0);
+        if self.memory.len() != padded {
+            Rc::get_mut(&mut self.memory).expect("a buffer in flight is not here").trim_to_size(padded);
         }
-        (memory, self.len)
+        (self.memory, len)
     }
 
     pub(crate) fn from_blocks(memory: Rc<glommio::io::DmaBuffer>, len: usize) -> Self {
@@ -347,11 +344,10 @@ impl ReadHandle {
         }
     }
 
-    /// Tells the kernel not to read ahead: for the segment that is being appended to, where reading ahead would cache
-    /// zeros that were preallocated. Undone by `false`, for a segment that is complete.
-    pub fn expect_random(&self, random: bool) -> io::Result<()> {
+    /// Tells the kernel to begin reading a range. Does not wait for it; it takes a moment of the shard's time.
+    pub fn will_need(&self, pos: u64, len: u64) -> io::Result<()> {
         match &self.inner {
-            Readable::Real(file) => file.expect_random(random),
+            Readable::Real(file) => file.will_need(pos, len),
             Readable::Sim(_) => Ok(()),
         }
     }

@@ -16,6 +16,8 @@ use crate::types::Offset;
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes that the disk is at while those before them are looked at.
+const AHEAD_BYTES: u64 = 4 << 20;
 /// A walk that takes longer says how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 /// A control batch holds one short record; a longer one is not read for its content.
@@ -229,8 +231,10 @@ impl<'a> Window<'a> {
 
     async fn fill(&mut self, at: u32, len: u32) -> Result<(), LogError> {
         let want = (len as usize).max(CHUNK_BYTES).min((self.end - at) as usize);
-        let read = self.file.read_at(u64::from(at), want).await;
-        self.bytes = read.map_err(|e| LogError::io(self.path, "reading", &e))?;
+        let ahead = (want as u64 + AHEAD_BYTES).min(u64::from(self.end - at));
+        let failed = |e: std::io::Error| LogError::io(self.path, "reading", &e);
+        self.file.will_need(u64::from(at), ahead).map_err(failed)?;
+        self.bytes = self.file.read_at(u64::from(at), want).await.map_err(failed)?;
         self.start = at;
         self.tell_progress();
         Ok(())

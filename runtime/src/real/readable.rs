@@ -3,12 +3,14 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
+use std::num::NonZeroU64;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use glommio::io::BufferedFile;
+use rustix::fs::Advice;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::real::{blocking, io_error};
@@ -144,8 +146,7 @@ impl RealReadable {
         None
     }
 
-    pub(crate) fn expect_random(&self, random: bool) -> io::Result<()> {
-        let advice = if random { rustix::fs::Advice::Random } else { rustix::fs::Advice::Normal };
-        Ok(rustix::fs::fadvise(&self.fd, 0, None, advice)?)
+    pub(crate) fn will_need(&self, pos: u64, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.fd, pos, NonZeroU64::new(len), Advice::WillNeed)?)
     }
 }
