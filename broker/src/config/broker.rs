@@ -291,6 +291,7 @@ impl BrokerConfig {
 fn check(settings: &Settings, typed: &Typed<'_>) -> Result<(), ConfigError> {
     check_roles(settings, typed)?;
     check_quorum(settings, typed)?;
+    check_authorizer(settings, typed)?;
     check_times(typed).map_err(|(name, message)| settings.error(name, message))?;
     if !(0..=4).contains(&typed.i32("offsets.topic.compression.codec")) {
         let message = "the codec is 0 none, 1 gzip, 2 snappy, 3 lz4 or 4 zstd";
@@ -354,6 +355,17 @@ fn check_quorum(settings: &Settings, typed: &Typed<'_>) -> Result<(), ConfigErro
     let message =
         format!("a Kring node runs alone for now: controller.quorum.voters may name node {node} only");
     Err(settings.error("controller.quorum.voters", message))
+}
+
+/// Whoever sets one relies on being protected by it.
+fn check_authorizer(settings: &Settings, typed: &Typed<'_>) -> Result<(), ConfigError> {
+    let name = "authorizer.class.name";
+    if typed.text(name).is_empty() {
+        return Ok(());
+    }
+    let message =
+        "Kring does not support authorization yet: without this property everybody may do everything";
+    Err(settings.error(name, message))
 }
 
 fn check_cleaner_lag(settings: &Settings, typed: &Typed<'_>) -> Result<(), ConfigError> {
@@ -592,6 +604,14 @@ mod tests {
         assert!(role.starts_with("f:1: a Kring node is broker and controller"), "{role}");
         let voters = "controller.quorum.voters=1@a:1,2@b:1";
         assert!(read(voters).unwrap_err().contains("runs alone for now"));
+    }
+
+    #[test]
+    fn a_start_that_would_open_what_an_authorizer_protects_is_refused() {
+        let class = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+        let error = read(&format!("\nauthorizer.class.name={class}")).unwrap_err();
+        assert!(error.starts_with("f:2: Kring does not support authorization yet"), "{error}");
+        assert!(read("authorizer.class.name=").is_ok());
     }
 
     #[test]
