@@ -139,13 +139,15 @@ impl Log {
     fn cleaning_facts(&self) -> LogFacts {
         let last_stable_offset = self.last_stable_offset();
         let state = self.state();
-        let of = |segment: &Rc<Segment>| SegmentFacts {
+        // A crash would make a segment that nothing follows on disk the newest one, in which a gap is a torn write.
+        let is_followed = |number: usize| state.segments.get(number + 1).is_some_and(|next| next.has_file());
+        let of = |(number, segment): (usize, &Rc<Segment>)| SegmentFacts {
             base: segment.base,
             bytes: u64::from(segment.size()),
-            is_sealed: segment.is_sealed(),
+            is_sealed: segment.is_sealed() && is_followed(number),
         };
         LogFacts {
-            segments: state.segments.iter().map(of).collect(),
+            segments: state.segments.iter().enumerate().map(of).collect(),
             start: state.offsets.start(),
             end: state.offsets.end(),
             last_stable_offset,
