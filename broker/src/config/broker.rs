@@ -610,7 +610,10 @@ mod tests {
     fn a_start_that_would_open_what_an_authorizer_protects_is_refused() {
         let class = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
         let error = read(&format!("\nauthorizer.class.name={class}")).unwrap_err();
-        assert!(error.starts_with("f:2: Kring does not support authorization yet"), "{error}");
+        assert!(
+            error.starts_with("f:2: authorizer.class.name: Kring does not support authorization yet"),
+            "{error}"
+        );
         assert!(read("authorizer.class.name=").is_ok());
     }
 
