@@ -227,6 +227,10 @@ impl Requests {
     /// A frame that is here whole and may be served.
     async fn next_frame(&mut self) -> Result<Option<Bytes>, Fault> {
         let Some(bytes) = self.frames.claimed().map_err(Fault::Length)? else { return Ok(None) };
+        if !self.frames.is_in_earnest(bytes) {
+            // A claim costs its peer nothing, so it gets nothing that others wait for.
+            return Ok(None);
+        }
         self.intake.admit(bytes).await;
         self.frames.next_frame().map_err(Fault::Length)
     }

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 /// The smallest request: api key, api version and correlation id.
 const SMALLEST_REQUEST_BYTES: i32 = 8;
-/// Read size for connections that send small requests.
+/// Read size for connections that send small requests, and what is read of a request before it has its memory.
 const ROOM_BYTES: usize = 16 << 10;
 /// A claimed length up to this is believed at once, so that a full produce request arrives in one buffer.
 const BELIEVED_BYTES: usize = 1 << 20;
@@ -56,10 +56,16 @@ impl FrameReader {
         Ok(Some(self.buffer.split_to(len).freeze()))
     }
 
+    /// Whether more than a claimed length has come of a frame that long: all of it, or its first 16 KiB.
+    pub fn is_in_earnest(&self, len: usize) -> bool {
+        self.buffer.len() >= (4 + len).min(ROOM_BYTES)
+    }
+
     /// The buffer to read into, with room for at least one more byte, and where memory is `ample` for a next frame
     /// that is not known yet.
     pub fn room(&mut self, ample: bool) -> &mut BytesMut {
         let missing = match self.claimed() {
+            Ok(Some(len)) if !self.is_in_earnest(len) => (4 + len).min(ROOM_BYTES) - self.buffer.len(),
             Ok(Some(len)) => (4 + len).saturating_sub(self.buffer.len()),
             _ if ample => self.last_bytes.max(ROOM_BYTES),
             _ => ROOM_BYTES,
@@ -140,6 +146,19 @@ mod tests {
         reader.release_memory();
         assert!(reader.room(false).capacity() <= 2 * ROOM_BYTES);
         assert!(reader.room(true).capacity() >= 500 << 10);
+    }
+
+    #[test]
+    fn a_frame_is_in_earnest_with_all_of_it_or_its_first_16_kib() {
+        let mut reader = FrameReader::new(100 << 20);
+        reader.room(true).extend_from_slice(&(90i32 << 20).to_be_bytes());
+        assert!(!reader.is_in_earnest(90 << 20));
+        reader.room(true).extend_from_slice(&vec![0; ROOM_BYTES - 5]);
+        assert!(!reader.is_in_earnest(90 << 20));
+        reader.room(true).extend_from_slice(&[0]);
+        assert!(reader.is_in_earnest(90 << 20));
+        assert!(reader_with(b"\0\0\0\x08abcdefgh").is_in_earnest(8));
+        assert!(!reader_with(b"\0\0\0\x08abcdefg").is_in_earnest(8));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Memory for requests, bounded over all connections of the broker (`queued.max.request.bytes`): a request has its
-//! permit before its body is read and until it is answered. A connection that waits for one is not read, as Kafka
-//! mutes a channel whose memory pool is empty; one without a request holds nothing.
+//! permit before more than its first 16 KiB are read, and until it is answered. A connection that waits for one is not
+//! read, as Kafka mutes a channel whose memory pool is empty; one without a request holds nothing.
 //! Each shard has its share and asks no other core for it, but for the rare request that is larger than a share: of
 //! those one at a time goes beyond it. So a broker holds at most the budget and one request more. Shared by the
 //! connections of one shard.
