@@ -1,6 +1,7 @@
 //! Writing one log, one write at a time: at once into the page cache where that needs no wait, else by a task that
 //! runs while there is something to write.
-//! Never retries a failed flush; a write that found no room is tried again, see `stall`. Shard that owns the log, task queue `Append`.
+//! Never retries a failed flush; a write that found no room is tried again, see `stall`. Shard that owns the log, task
+//! queue `Append`.
 
 use std::io::IoSlice;
 use std::rc::Rc;

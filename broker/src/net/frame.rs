@@ -56,7 +56,8 @@ impl FrameReader {
         Ok(Some(self.buffer.split_to(len).freeze()))
     }
 
-    /// Whether more than a claimed length has come of a frame that long: all of it, or its first 16 KiB.
+    /// Whether enough of a frame of this length has come for it to be given its memory: all of it, or 16 KiB with the
+    /// prefix.
     pub fn is_in_earnest(&self, len: usize) -> bool {
         self.buffer.len() >= (4 + len).min(ROOM_BYTES)
     }
