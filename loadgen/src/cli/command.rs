@@ -1,0 +1,135 @@
+//! The workloads, and the settings that their options ask for.
+
+use clap::{Args, Subcommand};
+
+use super::consuming::Consuming;
+use super::machine::Machine;
+use super::output::Output;
+use super::producing::Producing;
+use super::target::Target;
+use super::timing::Timing;
+use crate::settings::{Acks, Settings, Workload};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Produce; latency from the intended send time to the acknowledgement
+    Produce {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        producing: Producing,
+    },
+    /// Read a topic from its beginning to the end that it had at the start
+    Consume {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        consuming: Consuming,
+    },
+    /// Produce and consume; latency from the intended send time to receipt
+    E2e {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        producing: Producing,
+        #[command(flatten)]
+        consuming: Consuming,
+        /// Check that all acknowledged records come back once, in order, unchanged
+        #[arg(long)]
+        verify: bool,
+    },
+}
+
+/// Options of every workload.
+#[derive(Args, Debug)]
+pub struct Common {
+    #[command(flatten)]
+    pub target: Target,
+    #[command(flatten)]
+    pub timing: Timing,
+    #[command(flatten)]
+    pub machine: Machine,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+impl Common {
+    fn settings(&self, workload: Workload) -> Result<Settings, String> {
+        let mut settings = Settings::of(workload, &self.target.topic);
+        self.target.apply(&mut settings)?;
+        self.timing.apply(&mut settings);
+        self.machine.apply(&mut settings);
+        Ok(settings)
+    }
+}
+
+impl Command {
+    pub fn into_settings(self) -> Result<(Common, Settings), String> {
+        let (common, workload, producing, consuming, verify) = match self {
+            Command::Produce { common, producing } => {
+                (common, Workload::Produce, Some(producing), None, false)
+            }
+            Command::Consume { common, consuming } => {
+                (common, Workload::Consume, None, Some(consuming), false)
+            }
+            Command::E2e { common, producing, consuming, verify } => {
+                (common, Workload::EndToEnd, Some(producing), Some(consuming), verify)
+            }
+        };
+        let mut settings = common.settings(workload)?;
+        settings.verify = verify;
+        if let Some(producing) = producing {
+            producing.apply(&mut settings)?;
+        }
+        if let Some(consuming) = consuming {
+            consuming.apply(&mut settings);
+        }
+        if verify && settings.acks == Acks::None {
+            return Err("--verify needs acknowledgements: --acks 1 or --acks all".to_owned());
+        }
+        Ok((common, settings))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+
+    use crate::cli::Cli;
+    use crate::settings::{Acks, Rate, Settings};
+
+    fn settings(args: &str) -> Result<Settings, String> {
+        let cli = Cli::try_parse_from(args.split_whitespace()).map_err(|error| error.to_string())?;
+        cli.command.into_settings().map(|(_, settings)| settings)
+    }
+
+    #[test]
+    fn options_become_settings() {
+        let settings = settings(
+            "kring-loadgen produce --server [::1]:9093 --topic t --partitions 6 --producers 2 --record-size 100 \
+             --batch-records 3 --acks 1 --rate 500 --warm-up 0.5 --duration 3",
+        )
+        .unwrap();
+        assert_eq!((settings.host.as_str(), settings.port), ("::1", 9093));
+        assert_eq!(
+            (settings.rate, settings.acks, settings.batch_records),
+            (Rate::Open(500), Acks::Leader, 3)
+        );
+        assert_eq!(settings.warm_up, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_pace_must_be_chosen_and_only_one() {
+        assert!(settings("kring-loadgen produce --topic t").is_err());
+        assert!(settings("kring-loadgen produce --topic t --rate 5 --max").is_err());
+        assert!(settings("kring-loadgen produce --topic t --max").is_ok());
+    }
+
+    #[test]
+    fn verifying_without_acknowledgements_is_refused() {
+        assert!(settings("kring-loadgen e2e --topic t --rate 5 --verify --acks 0").is_err());
+        assert!(settings("kring-loadgen e2e --topic t --rate 5 --verify").is_ok());
+    }
+}

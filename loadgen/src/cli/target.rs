@@ -1,0 +1,27 @@
+//! Options that say which broker and which topic.
+
+use clap::Args;
+
+use crate::settings::Settings;
+
+#[derive(Args, Debug)]
+pub struct Target {
+    /// Any broker of the cluster
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092")]
+    server: String,
+    #[arg(long)]
+    pub topic: String,
+    /// Make the topic with this many partitions when it is not there
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: Option<i32>,
+}
+
+impl Target {
+    pub fn apply(&self, settings: &mut Settings) -> Result<(), String> {
+        let (host, port) = self.server.rsplit_once(':').unwrap_or((&self.server, "9092"));
+        settings.port = port.parse().map_err(|_| format!("{} is not HOST:PORT", self.server))?;
+        settings.host = host.trim_matches(['[', ']']).to_owned();
+        settings.partitions = self.partitions;
+        Ok(())
+    }
+}
