@@ -1,5 +1,6 @@
 //! What a run shows: a live line, a table, warnings, JSON. Decides nothing about the run.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
@@ -70,7 +71,8 @@ impl Report {
             ("intended send to receipt", &stats.received),
             ("fetch round trip", &stats.fetched),
         ];
-        let shown = all.into_iter().filter(|(_, latencies)| latencies.count() > 0);
+        let named = stats.latencies.iter().map(|(name, latencies)| (*name, latencies));
+        let shown = all.into_iter().chain(named).filter(|(_, latencies)| latencies.count() > 0);
         shown.map(|(name, latencies)| (name, latencies.summary())).collect()
     }
 
@@ -138,7 +140,8 @@ impl Report {
 
     fn amounts(&self) -> Vec<(&'static str, Amount)> {
         let both = [("produced", self.stats.produced), ("consumed", self.stats.consumed)];
-        both.into_iter().filter(|(_, amount)| amount.requests > 0).collect()
+        let named = self.stats.amounts.iter().map(|(name, amount)| (*name, *amount));
+        both.into_iter().chain(named).filter(|(_, amount)| amount.requests > 0).collect()
     }
 
     fn write_latencies(&self, out: &mut String) {
@@ -154,6 +157,12 @@ impl Report {
     }
 
     fn write_rest(&self, out: &mut String) {
+        for (name, times) in &self.stats.counts {
+            line(out, format_args!("{name}: {times}"));
+        }
+        for (cause, records) in &self.stats.retries {
+            line(out, format_args!("sent again: {records} × {cause}"));
+        }
         line(out, format_args!("errors: {}", self.stats.error_count()));
         for (cause, records) in &self.stats.errors {
             line(out, format_args!("  {records} × {cause}"));
@@ -202,7 +211,9 @@ impl Report {
             self.amounts().into_iter().map(|(name, amount)| (name.to_owned(), amount_json(amount, seconds)));
         let latencies =
             self.latencies().into_iter().map(|(name, summary)| (name.to_owned(), summary_json(&summary)));
-        let errors = self.stats.errors.iter().map(|(cause, records)| (cause.clone(), Json::Count(*records)));
+        let counted = |counts: &BTreeMap<String, u64>| {
+            Json::Object(counts.iter().map(|(name, count)| (name.clone(), Json::Count(*count))).collect())
+        };
         let warnings = self.warnings().into_iter().map(Json::Text).collect();
         let mut fields = vec![
             ("settings".to_owned(), Json::Object(settings)),
@@ -211,7 +222,9 @@ impl Report {
             ("measured_s".to_owned(), Json::Number(seconds)),
             ("amounts".to_owned(), Json::Object(amounts.collect())),
             ("latencies".to_owned(), Json::Object(latencies.collect())),
-            ("errors".to_owned(), Json::Object(errors.collect())),
+            ("counts".to_owned(), counted(&self.stats.counts)),
+            ("retries".to_owned(), counted(&self.stats.retries)),
+            ("errors".to_owned(), counted(&self.stats.errors)),
             ("unsent".to_owned(), Json::Count(self.stats.unsent)),
             ("late_share".to_owned(), Json::Number(self.stats.lateness.share())),
             ("warnings".to_owned(), Json::List(warnings)),

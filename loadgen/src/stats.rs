@@ -126,8 +126,16 @@ pub struct Stats {
     pub received: Latencies,
     /// From a fetch request to its answer.
     pub fetched: Latencies,
+    /// Latencies that only some workloads have, by name.
+    pub latencies: BTreeMap<&'static str, Latencies>,
+    /// What was sent or received besides `produced` and `consumed`, by name; inside the measured time.
+    pub amounts: BTreeMap<&'static str, Amount>,
+    /// What happened how often in the whole run, by name.
+    pub counts: BTreeMap<String, u64>,
     /// Records by what went wrong with them.
     pub errors: BTreeMap<String, u64>,
+    /// Records that were sent again, by what went wrong before.
+    pub retries: BTreeMap<String, u64>,
     pub lateness: Lateness,
     /// Records that were due and never sent, because the broker took no more.
     pub unsent: u64,
@@ -142,7 +150,27 @@ impl Stats {
         }
     }
 
+    pub fn retried(&mut self, cause: &str, records: u64) {
+        *self.retries.entry(cause.to_owned()).or_default() += records;
+    }
+
+    /// The latencies of this name.
+    pub fn latency(&mut self, name: &'static str) -> &mut Latencies {
+        self.latencies.entry(name).or_default()
+    }
+
+    /// The amount of this name.
+    pub fn amount(&mut self, name: &'static str) -> &mut Amount {
+        self.amounts.entry(name).or_default()
+    }
+
+    /// Something happened `times` more.
+    pub fn count(&mut self, name: &str, times: u64) {
+        *self.counts.entry(name.to_owned()).or_default() += times;
+    }
+
     pub fn merge(&mut self, other: &Stats) {
+        self.merge_named(other);
         self.produced.add(other.produced);
         self.consumed.add(other.consumed);
         self.acknowledged.merge(&other.acknowledged);
@@ -152,6 +180,13 @@ impl Stats {
         self.lateness.merge(other.lateness);
         self.unsent += other.unsent;
         self.reading = self.reading.max(other.reading);
+    }
+
+    fn merge_named(&mut self, other: &Stats) {
+        other.latencies.iter().for_each(|(name, latencies)| self.latency(name).merge(latencies));
+        other.amounts.iter().for_each(|(name, amount)| self.amount(name).add(*amount));
+        other.counts.iter().for_each(|(name, times)| self.count(name, *times));
+        other.retries.iter().for_each(|(cause, records)| self.retried(cause, *records));
     }
 
     pub fn error_count(&self) -> u64 {
@@ -214,11 +249,17 @@ mod tests {
             one.failed("NOT_LEADER_OR_FOLLOWER", worst);
             one.failed("nothing", 0);
             one.lateness.note(MS * worst as u32);
+            one.latency("commit").record(MS, worst);
+            one.amount("history").add(Amount { records: worst, ..Amount::default() });
+            one.count("rebalances", worst);
+            one.retried("NOT_LEADER_OR_FOLLOWER", worst);
             whole.merge(&one);
         }
         assert_eq!(whole.produced, Amount { records: 20, bytes: 200, requests: 2 });
         assert_eq!(whole.errors, BTreeMap::from([("NOT_LEADER_OR_FOLLOWER".to_owned(), 6)]));
         assert_eq!((whole.lateness.late_batches, whole.lateness.worst), (1, 5 * MS));
         assert!((whole.lateness.share() - 0.5).abs() < 1e-9);
+        assert_eq!((whole.latency("commit").count(), whole.amount("history").records), (6, 6));
+        assert_eq!((whole.counts["rebalances"], whole.retries["NOT_LEADER_OR_FOLLOWER"]), (6, 6));
     }
 }
