@@ -16,6 +16,7 @@ use kring_wire::{ErrorCode, Str};
 
 use crate::client::{ClientError, Connection, Endpoint, list_offsets};
 use crate::flight::Counters;
+use crate::measure::Measure;
 use crate::payload::Payload;
 use crate::settings::Start;
 use crate::stamp::Stamp;
@@ -151,16 +152,14 @@ impl Consumer {
         if code.is_err() {
             return Err(ClientError::refused("Fetch", code));
         }
-        if self.counters.local.window.covers(at) {
-            self.counters.local.stats.borrow_mut().fetched.record(at.saturating_since(asked), 1);
-        }
+        self.counters.local.lasted(&Measure::Fetched, asked, at);
         let mut amount = Amount { requests: 1, ..Amount::default() };
         for data in answer.responses.into_iter().flat_map(|topic| topic.partitions) {
             amount.add(self.partition(data, at)?);
         }
         // The broker fills its answer in the order of the request.
         self.cursors.rotate_left(1);
-        self.count(amount, at);
+        self.counters.local.consumed(amount, at);
         Ok(())
     }
 
@@ -241,25 +240,13 @@ impl Consumer {
 
     fn received(&self, partition: i32, stamp: &Stamp, value: &[u8], at: Monotonic) {
         let local = &self.counters.local;
-        let latency = at.saturating_since(stamp.intended);
-        local.interval.borrow_mut().latencies.record(latency, 1);
-        if local.window.covers(stamp.intended) {
-            local.stats.borrow_mut().received.record(latency, 1);
-        }
+        local.lasted(&Measure::Received, stamp.intended, at);
         if self.counters.verify {
             let mut arrivals = local.arrivals.borrow_mut();
             arrivals.arrived(Stream { producer: stamp.producer, partition }, stamp.number);
             if !self.payload.is_unchanged(stamp, value) {
                 arrivals.changed();
             }
-        }
-    }
-
-    fn count(&self, amount: Amount, at: Monotonic) {
-        let local = &self.counters.local;
-        local.interval.borrow_mut().consumed.add(amount);
-        if local.window.covers(at) {
-            local.stats.borrow_mut().consumed.add(amount);
         }
     }
 }

@@ -12,6 +12,7 @@ use kring_wire::ErrorCode;
 use kring_wire::messages::produce_response::{PartitionProduceResponse, ProduceResponse};
 
 use crate::client::{Answers, ClientError, decode_answer};
+use crate::measure::Measure;
 use crate::pace::Schedule;
 use crate::shared::{Local, Shared};
 use crate::stats::Amount;
@@ -99,7 +100,7 @@ impl Counters {
 
     /// The broker has the batch; `end` is the offset after it, where it says.
     pub fn acknowledged(&self, flight: &Flight, at: Monotonic, end: Option<i64>) {
-        self.count(flight, at);
+        self.local.produced(flight.amount, at);
         self.waited(&flight.intended, flight.amount.records, at);
         let Some(end) = end else { return };
         self.shared.acknowledge(flight.stream.partition, end);
@@ -109,27 +110,14 @@ impl Counters {
         }
     }
 
-    fn count(&self, flight: &Flight, at: Monotonic) {
-        self.local.interval.borrow_mut().produced.add(flight.amount);
-        if self.local.window.covers(at) {
-            self.local.stats.borrow_mut().produced.add(flight.amount);
-        }
-    }
-
-    /// Records have waited until `at`: counts those that were meant to be sent inside the measured time.
+    /// Records have waited until `at`.
     pub fn waited(&self, intended: &Intended, records: u64, at: Monotonic) {
-        let mut stats = self.local.stats.borrow_mut();
-        let mut interval = self.local.interval.borrow_mut();
-        let mut note = |time: Monotonic, count| {
-            let latency = at.saturating_since(time);
-            interval.latencies.record(latency, count);
-            if self.local.window.covers(time) {
-                stats.acknowledged.record(latency, count);
-            }
-        };
         match intended {
-            Intended::At(time) => note(*time, records),
-            Intended::Scheduled { .. } => (0..records).for_each(|record| note(intended.of(record), 1)),
+            Intended::At(time) => self.local.all_lasted(&Measure::Acknowledged, at, [(*time, records)]),
+            Intended::Scheduled { .. } => {
+                let begun = (0..records).map(|record| (intended.of(record), 1));
+                self.local.all_lasted(&Measure::Acknowledged, at, begun);
+            }
         }
     }
 

@@ -8,7 +8,10 @@
 //! | `pace` | when which record is meant to be sent (pure) |
 //! | `stamp`, `payload` | what is in a record (pure) |
 //! | `verify` | what must have come back (pure) |
-//! | `stats`, `report`, `json` | counting and showing (pure) |
+//! | `latencies`, `measure`, `timeline`, `stats`, `own_queue` | counting (pure) |
+//! | `report`, `rows` | the result of a run (pure) |
+//! | `document`, `text`, `hgrm`, `live` | its forms: JSON, table, HdrHistogram's text, the line while it runs (pure) |
+//! | `host` | CPU time, and where it ran |
 //! | `client` | connections, metadata, errors |
 //! | `produce`, `flight`, `consume` | the clients under load |
 //! | `work` | a whole run: prepare, shards, merge |
@@ -17,20 +20,29 @@
 pub mod cli;
 pub mod client;
 mod consume;
+pub mod document;
 mod flight;
+pub mod hgrm;
 mod host;
-mod json;
+pub mod latencies;
+mod live;
+pub mod measure;
+mod own_queue;
 pub mod pace;
 mod payload;
 mod produce;
-mod report;
+pub mod report;
+pub mod rows;
 mod settings;
 mod shared;
 pub mod stamp;
 pub mod stats;
+pub mod text;
+pub mod timeline;
 pub mod verify;
 mod work;
 
+pub use document::Document;
 pub use report::{Cpu, Report};
 pub use settings::{Acks, Rate, Settings, Start, Workload};
 pub use work::{Outcome, Plan, Worker, prepare};

@@ -17,12 +17,14 @@ use kring_wire::{Records, RecordsPart, Str};
 
 use crate::client::{ClientError, Connection, Endpoint, Requests};
 use crate::flight::{Counters, Flight, Flights, Intended, receive};
+use crate::measure::Measure;
+use crate::own_queue::OwnQueue;
 use crate::pace::{Pacer, Schedule, Step};
 use crate::payload::Payload;
 use crate::settings::{Acks, Rate};
 use crate::shared::Window;
 use crate::stamp::Stamp;
-use crate::stats::Amount;
+use crate::stats::{Amount, LATE};
 use crate::verify::Stream;
 use crate::work::Plan;
 
@@ -117,8 +119,7 @@ pub struct Producer {
     /// By partition, the number of the next record.
     numbers: Vec<u64>,
     partition: usize,
-    /// Since when the broker has not been in the way.
-    free_since: Monotonic,
+    own: OwnQueue,
 }
 
 impl Producer {
@@ -132,7 +133,7 @@ impl Producer {
             numbers: vec![0; routes.len()],
             partition: connected.index as usize % routes.len(),
             pipes: Vec::new(),
-            free_since: window.start,
+            own: OwnQueue::new(window.start),
             endpoints,
             routes,
             counters,
@@ -172,11 +173,13 @@ impl Producer {
         loop {
             match self.source.step(now()) {
                 Step::Done => return Ok(()),
-                Step::Wait(until) => sleep_until(until).await,
+                Step::Wait(until) => {
+                    self.own.excuse(until.saturating_since(now()));
+                    sleep_until(until).await;
+                }
                 Step::Send { count, ready } => {
                     if self.has_room() {
-                        self.note_lateness(ready);
-                        self.send(count).await?;
+                        self.send(count, ready).await?;
                         yield_if_needed().await;
                     } else if !self.wait_for_room().await? {
                         return Ok(());
@@ -197,7 +200,7 @@ impl Producer {
 
     /// False when there was none until some time after the end.
     async fn wait_for_room(&mut self) -> Result<bool, ClientError> {
-        let end = self.counters.local.window.end + GRACE;
+        let (began, end) = (now(), self.counters.local.window.end + GRACE);
         while !self.has_room() {
             let changed = self.flights().changed.notified();
             self.check_pipes()?;
@@ -205,7 +208,7 @@ impl Producer {
                 return Ok(false);
             }
         }
-        self.free_since = now();
+        self.own.excuse(began.elapsed());
         Ok(true)
     }
 
@@ -214,16 +217,28 @@ impl Producer {
         if broken { Err(ClientError::Closed) } else { Ok(()) }
     }
 
-    fn note_lateness(&self, ready: Monotonic) {
-        if let Source::Open(_) = self.source {
-            let late_by = now().saturating_since(ready.max(self.free_since));
-            self.counters.local.stats.borrow_mut().lateness.note(late_by);
+    /// A batch that was ready at `ready` begins to be written.
+    fn note_departure(&mut self, ready: Monotonic, intended: &Intended) {
+        if let Intended::Scheduled { .. } = intended {
+            let at = now();
+            let delay = self.own.depart(ready, at);
+            self.counters.local.lasted(&Measure::Written, intended.of(0), at);
+            self.counters.local.lasted(&Measure::OwnDelay, at - delay, at);
         }
     }
 
-    async fn send(&mut self, count: u64) -> Result<(), ClientError> {
+    /// A write that took long has waited for room in the socket.
+    fn note_written(&mut self, began: Monotonic) {
+        let took = began.elapsed();
+        if took > LATE {
+            self.own.excuse(took);
+        }
+    }
+
+    async fn send(&mut self, count: u64, ready: Monotonic) -> Result<(), ClientError> {
         let intended = self.source.intended(now());
         let batch = self.batch(&intended, count)?;
+        self.note_departure(ready, &intended);
         let bytes = count * self.payload.record_bytes() as u64;
         let pipe = &mut self.pipes[self.routes[self.partition]];
         let flight = Flight {
@@ -238,6 +253,7 @@ impl Producer {
         self.numbers[self.partition] += count;
         self.partition = (self.partition + 1) % self.routes.len();
         let version = self.plan.topic.versions.produce;
+        let began = now();
         if self.plan.settings.acks == Acks::None {
             pipe.requests.send(version, &request).await?;
             self.counters.acknowledged(&flight, now(), None);
@@ -246,7 +262,7 @@ impl Producer {
             pipe.flights.push(flight);
             pipe.requests.send(version, &request).await?;
         }
-        self.free_since = now();
+        self.note_written(began);
         Ok(())
     }
 
@@ -271,7 +287,7 @@ impl Producer {
             match open_all(&self.endpoints).await {
                 Ok(connections) => {
                     self.pipes = connections.into_iter().map(|c| self.pipe(c)).collect();
-                    self.free_since = now();
+                    self.own.excuse_until(now());
                     return true;
                 }
                 Err(_) => sleep(RECONNECT_DELAY).await,

@@ -10,8 +10,10 @@ use kring_runtime::channel::Event;
 use kring_runtime::{Monotonic, now};
 
 use crate::client::ClientError;
+use crate::measure::Measure;
 use crate::settings::Settings;
-use crate::stats::{Amount, Latencies, Stats};
+use crate::stats::{Amount, Stats};
+use crate::timeline::{Recorder, Slot, slot_length};
 use crate::verify::{Arrivals, Ledger};
 
 /// From the moment when everybody is ready to the first intended send time.
@@ -100,47 +102,89 @@ impl Window {
     }
 }
 
-/// What the live line shows: what happened since the last look.
-#[derive(Clone, Default)]
-pub struct Interval {
-    pub produced: Amount,
-    pub consumed: Amount,
-    pub latencies: Latencies,
-    pub errors: u64,
-    pub in_flight: usize,
-}
-
 /// Of one shard. Never borrowed across an await.
 pub struct Local {
     pub window: Window,
     pub stats: RefCell<Stats>,
-    pub interval: RefCell<Interval>,
+    pub timeline: RefCell<Recorder>,
     pub ledger: RefCell<Ledger>,
     pub arrivals: RefCell<Arrivals>,
     pub in_flight: Cell<usize>,
+    /// Part of its core that this thread used in the measured slot in which it used most.
+    pub busiest: Cell<f64>,
 }
 
 impl Local {
     pub fn new(window: Window) -> Local {
+        let length = slot_length(window.end.saturating_since(window.start));
         Local {
             window,
             stats: RefCell::default(),
-            interval: RefCell::default(),
+            timeline: RefCell::new(Recorder::new(window.start, length)),
             ledger: RefCell::default(),
             arrivals: RefCell::default(),
             in_flight: Cell::new(0),
+            busiest: Cell::new(0.0),
         }
+    }
+
+    /// Slot `index` has ended; in it this thread used this part of its core.
+    pub fn end_slot(&self, index: usize, busy: f64) -> Option<Slot> {
+        let mut timeline = self.timeline.borrow_mut();
+        let end = timeline.end_of(index);
+        timeline.close_before(end);
+        let slot = timeline.closed_mut(index)?;
+        slot.busy = busy;
+        slot.in_flight = self.in_flight.get() as u64;
+        if self.window.covers(end) {
+            self.busiest.set(self.busiest.get().max(busy));
+        }
+        Some(slot.clone())
     }
 
     pub fn failed(&self, cause: &str, records: u64) {
         self.stats.borrow_mut().failed(cause, records);
-        self.interval.borrow_mut().errors += records;
+        self.timeline.borrow_mut().at(now()).0.errors += records;
     }
 
-    /// What happened since the last call.
-    pub fn take_interval(&self) -> Interval {
-        let mut interval = self.interval.take();
-        interval.in_flight = self.in_flight.get();
-        interval
+    /// The broker acknowledged this at `at`.
+    pub fn produced(&self, amount: Amount, at: Monotonic) {
+        self.timeline.borrow_mut().at(at).0.produced.add(amount);
+        if self.window.covers(at) {
+            self.stats.borrow_mut().produced.add(amount);
+        }
+    }
+
+    /// This was received at `at`.
+    pub fn consumed(&self, amount: Amount, at: Monotonic) {
+        self.timeline.borrow_mut().at(at).0.consumed.add(amount);
+        if self.window.covers(at) {
+            self.stats.borrow_mut().consumed.add(amount);
+        }
+    }
+
+    /// Something lasted from `from` to `at`. The time line counts it where it ended, the result when it was begun
+    /// inside the measured time.
+    pub fn lasted(&self, measure: &Measure, from: Monotonic, at: Monotonic) {
+        self.all_lasted(measure, at, [(from, 1)]);
+    }
+
+    /// The same for many that ended together, each a time and how often.
+    pub fn all_lasted(
+        &self,
+        measure: &Measure,
+        at: Monotonic,
+        begun: impl IntoIterator<Item = (Monotonic, u64)>,
+    ) {
+        let mut stats = self.stats.borrow_mut();
+        let mut timeline = self.timeline.borrow_mut();
+        let (_, latencies) = timeline.at(at);
+        for (from, count) in begun {
+            let latency = at.saturating_since(from);
+            latencies.record(measure, latency, count);
+            if self.window.covers(from) {
+                stats.latencies.record(measure, latency, count);
+            }
+        }
     }
 }

@@ -151,6 +151,17 @@ impl Judgement {
     pub fn is_good(&self) -> bool {
         self.lost + self.doubled + self.reordered + self.changed == 0
     }
+
+    /// Of two runs that verified records of their own.
+    pub fn and(self, other: Judgement) -> Judgement {
+        Judgement {
+            acknowledged: self.acknowledged + other.acknowledged,
+            lost: self.lost + other.lost,
+            doubled: self.doubled + other.doubled,
+            reordered: self.reordered + other.reordered,
+            changed: self.changed + other.changed,
+        }
+    }
 }
 
 /// Compares what was promised with what came back.

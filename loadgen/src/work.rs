@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use kring_runtime::channel::{Receiver, Sender};
-use kring_runtime::{Queue, Task, random_u64, sleep, spawn};
+use kring_runtime::process::thread_cpu;
+use kring_runtime::{Monotonic, Queue, Task, now, random_u64, sleep_until, spawn, wall_ms};
 
 use crate::client::{ClientError, Endpoint, Topic, open_topic};
 use crate::consume::{self, Consumer};
 use crate::flight::Counters;
+use crate::live;
 use crate::payload::Payload;
 use crate::produce::{self, Producer};
-use crate::report::live_line;
+use crate::report::Thread;
 use crate::settings::Settings;
-use crate::shared::{Interval, Local, Shared, Window};
+use crate::shared::{Local, Shared, Window};
 use crate::stats::Stats;
+use crate::timeline::{self, Gather, Recorder, Slot};
 use crate::verify::{Arrivals, Ledger};
-
-const LIVE_EVERY: Duration = Duration::from_secs(1);
 
 /// A run that can begin.
 #[derive(Debug)]
@@ -59,10 +59,17 @@ pub struct Outcome {
     pub stats: Stats,
     pub ledger: Ledger,
     pub arrivals: Arrivals,
+    pub slots: Vec<Slot>,
+    pub threads: Vec<Thread>,
+    /// Wall clock at the start of the run.
+    pub started_ms: u64,
 }
 
 impl Outcome {
     pub fn merge(&mut self, other: Outcome) {
+        timeline::merge(&mut self.slots, &other.slots);
+        self.threads.extend(other.threads);
+        self.started_ms = self.started_ms.max(other.started_ms);
         self.stats.merge(&other.stats);
         self.ledger.merge(other.ledger);
         self.arrivals.merge(other.arrivals);
@@ -83,8 +90,11 @@ pub struct Worker {
     shared: Arc<Shared>,
     shards: usize,
     /// To whom every shard tells each second what happened.
-    live: Option<(Sender<Interval>, Receiver<Interval>)>,
+    live: Option<(Sender<Told>, Receiver<Told>)>,
 }
+
+/// A slot that a shard has closed, and its number.
+type Told = (usize, Slot);
 
 impl Worker {
     pub fn new(plan: Plan, shards: usize) -> Worker {
@@ -113,17 +123,44 @@ impl Worker {
             }
         };
         let start = self.shared.ready().await?;
+        let started_ms = wall_at(start);
         let local = Rc::new(Local::new(Window::new(start, &self.plan.settings)));
-        let teller = self.live.clone().map(|live| spawn(Queue::Background, tell(live, local.clone(), shard)));
+        let watching =
+            spawn(Queue::Background, watch(local.clone(), self.live.clone().map(|(sender, _)| sender)));
+        let showing = self.show(shard, local.window);
+        let (began, cpu) = (now(), thread_cpu());
         for task in self.spawn_crew(crew, &local) {
             task.await;
         }
-        drop(teller);
+        let thread = Thread {
+            cpu: thread_cpu().saturating_sub(cpu),
+            elapsed: began.elapsed(),
+            busiest: local.busiest.get(),
+        };
+        drop((watching, showing));
+        let recorder = Recorder::new(start, local.window.end - start);
         Ok(Outcome {
             stats: local.stats.take(),
             ledger: local.ledger.take(),
             arrivals: local.arrivals.take(),
+            slots: local.timeline.replace(recorder).finish(),
+            threads: vec![thread],
+            started_ms,
         })
+    }
+
+    /// Shard 0 shows what all of them tell.
+    fn show(&self, shard: usize, window: Window) -> Option<Task<()>> {
+        let (_, receiver) = self.live.clone().filter(|_| shard == 0)?;
+        let shards = self.shards;
+        Some(spawn(Queue::Background, async move {
+            let mut gather = Gather::new(shards);
+            while let Ok((index, slot)) = receiver.recv().await {
+                if let Some(slot) = gather.add(index, &slot) {
+                    live::show(&slot, window);
+                }
+            }
+        }))
     }
 
     async fn connect(&self, shard: usize) -> Result<Crew, ClientError> {
@@ -161,14 +198,25 @@ impl Worker {
     }
 }
 
-/// Tells shard 0 each second what happened here; shard 0 shows it.
-async fn tell((sender, receiver): (Sender<Interval>, Receiver<Interval>), local: Rc<Local>, shard: usize) {
-    loop {
-        sleep(LIVE_EVERY).await;
-        // A line that is shown late is of no use: what does not fit is left out.
-        let _full = sender.try_send(local.take_interval());
-        if shard == 0 {
-            live_line(&mut std::iter::from_fn(|| receiver.try_recv().ok()), local.window);
+/// The wall clock at this time.
+fn wall_at(time: Monotonic) -> u64 {
+    let wall = wall_ms() + time.saturating_since(now()).as_millis() as i64;
+    wall.unsigned_abs()
+}
+
+/// At the end of each slot: closes it, adds what is only known then, and tells it to whom it may concern.
+async fn watch(local: Rc<Local>, live: Option<Sender<Told>>) {
+    let (mut at, mut cpu) = (now(), thread_cpu());
+    for index in 0.. {
+        let end = local.timeline.borrow().end_of(index);
+        sleep_until(end).await;
+        let (then, used) = (std::mem::replace(&mut at, now()), std::mem::replace(&mut cpu, thread_cpu()));
+        let busy = (cpu - used).as_secs_f64() / (at - then).as_secs_f64();
+        if let Some(slot) = local.end_slot(index, busy)
+            && let Some(live) = &live
+        {
+            // A line that is shown late is of no use: what does not fit is left out.
+            let _full = live.try_send((index, slot));
         }
     }
 }

@@ -7,6 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use kring_loadgen::measure::Measure;
+use kring_loadgen::text::table;
 use kring_loadgen::{Rate, Report, Settings, Worker, Workload, prepare};
 use kring_runtime::net::{Listener, Stream};
 use kring_runtime::{Monotonic, Queue, now, sim, sleep_until, spawn};
@@ -240,7 +242,7 @@ fn run(fault: Fault) -> Report {
         let plan = prepare(settings.clone()).await.unwrap();
         let outcome = Worker::new(plan, 1).run(0).await.unwrap();
         drop(accepting);
-        Report::new(settings, 1, outcome, Default::default(), 10 * SECOND)
+        Report::new(&settings, outcome, Default::default())
     })
     .unwrap();
     reports.remove(0)
@@ -249,18 +251,22 @@ fn run(fault: Fault) -> Report {
 #[test]
 fn an_honest_broker_is_good_and_quick() {
     let report = run(Fault::None);
-    let judgement = report.judgement().unwrap();
-    assert!(report.is_good(), "{}", report.to_text());
+    let judgement = report.judgement.unwrap();
+    assert!(report.is_good(), "{}", table(&report));
     assert_eq!(judgement.acknowledged, 10_000);
-    assert_eq!(report.stats().acknowledged.count(), 10_000);
-    assert_eq!(report.stats().received.count(), 10_000);
-    assert!(report.stats().received.summary().max < Duration::from_millis(500), "{}", report.to_text());
+    assert_eq!(report.stats.of(&Measure::Acknowledged).count(), 10_000);
+    assert_eq!(report.stats.of(&Measure::Received).count(), 10_000);
+    assert!(
+        report.stats.of(&Measure::Received).summary().max < Duration::from_millis(500),
+        "{}",
+        table(&report)
+    );
 }
 
 #[test]
 fn a_broker_that_stalls_once_shows_in_the_percentiles_as_if_nobody_had_waited() {
     let report = run(Fault::Stall(SECOND));
-    let summary = report.stats().acknowledged.summary();
+    let summary = report.stats.of(&Measure::Acknowledged).summary();
     assert_eq!(summary.count, 10_000, "everybody who would have asked counts");
     // A tenth of the records were due in the stall: the 99th percentile is nine tenths of it, the median nothing.
     assert!(summary.p50 < Duration::from_millis(500), "{summary:?}");
@@ -271,24 +277,24 @@ fn a_broker_that_stalls_once_shows_in_the_percentiles_as_if_nobody_had_waited() 
 
 #[test]
 fn a_dropped_batch_is_caught() {
-    let judgement = run(Fault::Drop(100)).judgement().unwrap();
+    let judgement = run(Fault::Drop(100)).judgement.unwrap();
     assert!(judgement.lost > 0, "{judgement:?}");
 }
 
 #[test]
 fn a_doubled_batch_is_caught() {
-    let judgement = run(Fault::Double(100)).judgement().unwrap();
+    let judgement = run(Fault::Double(100)).judgement.unwrap();
     assert!(judgement.doubled > 0 && judgement.lost == 0, "{judgement:?}");
 }
 
 #[test]
 fn swapped_batches_are_caught() {
-    let judgement = run(Fault::Swap(100)).judgement().unwrap();
+    let judgement = run(Fault::Swap(100)).judgement.unwrap();
     assert!(judgement.reordered > 0 && judgement.lost == 0, "{judgement:?}");
 }
 
 #[test]
 fn a_changed_record_is_caught() {
-    let judgement = run(Fault::Change(100)).judgement().unwrap();
+    let judgement = run(Fault::Change(100)).judgement.unwrap();
     assert_eq!((judgement.changed, judgement.lost), (1, 0), "{judgement:?}");
 }

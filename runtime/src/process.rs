@@ -51,6 +51,18 @@ pub fn open_file_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
+/// CPU time that the calling thread has used so far.
+pub fn thread_cpu() -> std::time::Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// How many characters fit in a line of the terminal that standard error is; absent when it is none.
+pub fn terminal_columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
 /// The text of a file that is read before any shard runs, or of one below `/proc` and `/sys`.
 pub fn read_text(path: &std::path::Path) -> std::io::Result<String> {
     fs::read_to_string(path)

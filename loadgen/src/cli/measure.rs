@@ -3,30 +3,36 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use kring_runtime::{RuntimeConfig, ShardPlacement, now, process};
+use kring_runtime::{RuntimeConfig, ShardPlacement, process};
 
 use super::machine::Machine;
 use crate::client::ClientError;
 use crate::host::cpu_time;
+use crate::live;
 use crate::report::{Cpu, Report};
 use crate::settings::Settings;
 use crate::work::{Outcome, Plan, Worker, prepare};
 
-pub fn measure(machine: &Machine, settings: Settings, threads: usize) -> Result<Report, String> {
+pub fn measure(machine: &Machine, settings: Settings, threads: usize, quiet: bool) -> Result<Report, String> {
     let asked = settings.clone();
     let plan: Plan = on_one_shard(move || {
         let settings = asked.clone();
         async move { prepare(settings).await.map_err(|error| error.to_string()) }
     })?;
     let mut worker = Worker::new(plan, threads);
-    if std::io::stderr().is_terminal() {
+    let live = !quiet && std::io::stderr().is_terminal();
+    if live {
         worker = worker.with_live_line();
     }
-    let (began, before) = (now(), cpu_now(&settings));
-    let outcome = run_worker(machine, worker, threads)?;
+    let before = cpu_now(&settings);
+    let outcome = run_worker(machine, worker, threads);
+    if live {
+        live::clear();
+    }
+    let outcome = outcome?;
     let after = cpu_now(&settings);
     let cpu = Cpu { own: used(before.own, after.own), other: used(before.other, after.other) };
-    Ok(Report::new(settings, threads, outcome, cpu, began.elapsed()))
+    Ok(Report::new(&settings, outcome, cpu))
 }
 
 fn cpu_now(settings: &Settings) -> Cpu {

@@ -21,7 +21,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::report::head;
+use crate::rows::Rows;
+use crate::text::{head, table};
 use command::Command;
 use measure::measure;
 
@@ -49,9 +50,12 @@ pub fn run() -> ExitCode {
 fn execute(cli: Cli) -> Result<bool, String> {
     let (common, settings) = cli.command.into_settings()?;
     let threads = common.machine.threads(settings.clients());
-    print(&head(&settings, threads))?;
-    let report = measure(&common.machine, settings, threads)?;
-    print(&report.to_text())?;
+    if !common.output.quiet {
+        print(&head(&Rows::new(settings.rows()), threads))?;
+    }
+    let mut report = measure(&common.machine, settings, threads, common.output.quiet)?;
+    common.output.name(&mut report);
+    print(&table(&report))?;
     common.output.save(&report)?;
     Ok(report.is_good())
 }

@@ -1,0 +1,109 @@
+//! The live line: one slot of all shards, on standard error, drawn over the one before. Nothing of it anywhere but on
+//! a terminal.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use kring_runtime::{now, process};
+
+use crate::latencies::Summary;
+use crate::shared::Window;
+use crate::text::time;
+use crate::timeline::{Slot, slot_length};
+
+/// Shows a slot that has just ended.
+pub fn show(slot: &Slot, window: Window) {
+    let (at, length) = (now(), slot_length(window.end - window.start));
+    let phase = if at < window.measured {
+        Phase::WarmUp(window.measured - at)
+    } else {
+        Phase::Measured(window.end.saturating_since(at))
+    };
+    let text = fitting(&text(slot, length, phase), process::terminal_columns().unwrap_or(80));
+    draw(&format!("\r\x1b[K{text}"));
+}
+
+/// Takes the line away: what comes next begins at the left.
+pub fn clear() {
+    draw("\r\x1b[K");
+}
+
+fn draw(text: &str) {
+    let mut err = std::io::stderr().lock();
+    // Nobody needs the line enough to end the run for it.
+    let _nobody_looks = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}
+
+/// What the run does, and how long it still does it.
+#[derive(Clone, Copy)]
+enum Phase {
+    WarmUp(Duration),
+    Measured(Duration),
+}
+
+fn text(slot: &Slot, length: Duration, phase: Phase) -> String {
+    let measures = slot.measures();
+    let Summary { p50, p99, p999, max, .. } =
+        measures.main().map(|(_, main)| main.summary()).unwrap_or_default();
+    let left = match phase {
+        Phase::WarmUp(left) => format!("warm-up, {} s", left.as_secs()),
+        Phase::Measured(left) => format!("{} s left", left.as_secs()),
+    };
+    format!(
+        "{left} | {} | p50 {} p99 {} p99.9 {} max {} | {} in flight, {} errors",
+        rate(slot, length),
+        time(p50),
+        time(p99),
+        time(p999),
+        time(max),
+        slot.in_flight,
+        slot.errors,
+    )
+}
+
+fn rate(slot: &Slot, length: Duration) -> String {
+    let seconds = length.as_secs_f64();
+    let per_second = |records: u64| (records as f64 / seconds).round();
+    let megabytes = (slot.produced.bytes + slot.consumed.bytes) as f64 / seconds / 1e6;
+    let records = match (slot.produced.records, slot.consumed.records) {
+        (produced, 0) => format!("{}", per_second(produced)),
+        (0, consumed) => format!("{}", per_second(consumed)),
+        (produced, consumed) => format!("{} in, {} out", per_second(produced), per_second(consumed)),
+    };
+    format!("{records} rec/s, {megabytes:.1} MB/s")
+}
+
+/// A line that wraps cannot be drawn over.
+fn fitting(text: &str, columns: usize) -> String {
+    text.chars().take(columns.saturating_sub(1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Measure, Measures};
+    use crate::stats::Amount;
+    use crate::timeline::pack;
+
+    fn slot() -> Slot {
+        let mut measures = Measures::default();
+        measures.record(&Measure::Acknowledged, Duration::from_millis(2), 100);
+        measures.record(&Measure::OwnDelay, Duration::from_secs(9), 100);
+        let produced = Amount { records: 2000, bytes: 2_000_000, requests: 20 };
+        Slot { produced, errors: 3, in_flight: 4, latencies: pack(&measures), ..Slot::default() }
+    }
+
+    #[test]
+    fn the_line_says_rate_percentiles_in_flight_errors_and_what_is_left() {
+        let text = text(&slot(), Duration::from_secs(2), Phase::Measured(Duration::from_secs(7)));
+        let expected = "7 s left | 1000 rec/s, 1.0 MB/s | p50 2.000 ms p99 2.000 ms p99.9 2.000 ms max 2.000 ms | \
+                        4 in flight, 3 errors";
+        assert_eq!(text.replace("2.001", "2.000"), expected);
+    }
+
+    #[test]
+    fn the_line_fits_the_terminal() {
+        assert_eq!(fitting("p50 7 µs and more", 9), "p50 7 µs");
+        assert_eq!(fitting("short", 80), "short");
+    }
+}

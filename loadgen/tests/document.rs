@@ -1,0 +1,113 @@
+//! Results as JSON: what is written is read back, adds up exactly, and has the names that others rely on.
+
+use std::time::Duration;
+
+use kring_loadgen::measure::Measure;
+use kring_loadgen::report::Thread;
+use kring_loadgen::stats::Amount;
+use kring_loadgen::timeline::Recorder;
+use kring_loadgen::{Cpu, Document, Outcome, Report, Settings, Workload};
+use kring_runtime::Monotonic;
+use serde_json::Value;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A run of three seconds, the first of them warm-up; record `n` took `n` µs, and those of `mine` are in it.
+fn report(mine: impl Fn(u64) -> bool) -> Report {
+    let start = Monotonic::from_nanos(5_000_000_000);
+    let mut outcome = Outcome { started_ms: 1_700_000_000_000, ..Outcome::default() };
+    let mut recorder = Recorder::new(start, SECOND);
+    for n in (0..3000).filter(|n| mine(*n)) {
+        let (amount, latency) = (Amount { records: 1, bytes: 100, requests: 1 }, Duration::from_micros(n));
+        let (slot, latencies) = recorder.at(start + Duration::from_millis(n));
+        slot.produced.add(amount);
+        latencies.record(&Measure::Acknowledged, latency, 1);
+        outcome.stats.produced.add(amount);
+        outcome.stats.latencies.record(&Measure::Acknowledged, latency, 1);
+        outcome.stats.latencies.record(&Measure::OwnDelay, latency / 1000, 1);
+    }
+    outcome.stats.failed("NOT_LEADER_OR_FOLLOWER", 2);
+    outcome.slots = recorder.finish();
+    outcome.threads = vec![Thread { cpu: SECOND, elapsed: 4 * SECOND, busiest: 0.5 }];
+    let settings = Settings { warm_up: SECOND, duration: 2 * SECOND, ..Settings::of(Workload::Produce, "t") };
+    let cpu = Cpu { own: Some(SECOND), other: None };
+    Report { label: "a".to_owned(), ..Report::new(&settings, outcome, cpu) }
+}
+
+fn json(report: &Report) -> String {
+    Document::of(report).to_json()
+}
+
+#[test]
+fn what_is_written_is_read_back_whole() {
+    let written = json(&report(|_| true));
+    let read = Document::parse(&written).unwrap().into_report().unwrap();
+    assert_eq!(json(&read), written);
+    assert_eq!(read.stats.of(&Measure::Acknowledged), report(|_| true).stats.of(&Measure::Acknowledged));
+}
+
+#[test]
+fn instances_add_up_to_what_one_would_have_measured() {
+    let mut merged = report(|n| n % 3 == 0);
+    merged.merge(&report(|n| n % 3 != 0)).unwrap();
+    let whole = report(|_| true);
+    assert_eq!(merged.stats.latencies, whole.stats.latencies);
+    assert_eq!(merged.stats.produced, whole.stats.produced);
+    assert_eq!(merged.slots, whole.slots);
+    assert_eq!((merged.instances, merged.stats.error_count()), (2, 4));
+    assert_eq!((merged.threads.len(), merged.cpu.own), (2, Some(2 * SECOND)));
+}
+
+#[test]
+fn runs_that_were_not_together_do_not_add_up() {
+    let mut later = report(|_| true);
+    later.started_ms += 1000;
+    assert!(report(|_| true).merge(&later).is_err());
+    let mut shorter = report(|_| true);
+    shorter.warm_up = Duration::ZERO;
+    assert!(report(|_| true).merge(&shorter).is_err());
+}
+
+#[test]
+fn the_names_in_it_are_these() {
+    let value: Value = serde_json::from_str(&json(&report(|_| true))).unwrap();
+    for (path, expected) in [
+        ("/schema", "\"kring-loadgen run 1\""),
+        ("/settings/workload", "\"produce\""),
+        ("/histogram/digits", "3"),
+        ("/warm_up_s", "1.0"),
+        ("/measured_s", "2.0"),
+        ("/amounts/produced/records", "3000"),
+        ("/amounts/produced/records_per_s", "1500.0"),
+        ("/amounts/produced/megabytes_per_s", "0.15"),
+        ("/latencies/acknowledged/count", "3000"),
+        ("/timeline/slot_s", "1.0"),
+        ("/timeline/first_measured", "1"),
+        ("/timeline/end_measured", "3"),
+        ("/timeline/slots/1/produced/records_per_s", "1000.0"),
+        ("/timeline/slots/2/latencies/acknowledged/count", "1000"),
+        ("/errors/NOT_LEADER_OR_FOLLOWER", "2"),
+        ("/unsent", "0"),
+        ("/missed_send_times/batches", "3000"),
+        ("/missed_send_times/late", "0"),
+        ("/threads/0/share", "0.25"),
+        ("/own_cpu_s", "1.0"),
+        ("/other_cpu_s", "null"),
+        ("/warnings", "[]"),
+    ] {
+        let found = value.pointer(path).unwrap_or_else(|| panic!("{path} is missing"));
+        assert_eq!(found.to_string(), expected, "{path}");
+    }
+    for name in ["mean_ms", "p50_ms", "p90_ms", "p99_ms", "p99_9_ms", "p99_99_ms", "max_ms"] {
+        assert!(value["latencies"]["acknowledged"][name].is_number(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_a_result_is_refused() {
+    let written = json(&report(|_| true));
+    assert!(Document::parse("{}").is_err());
+    assert!(Document::parse(&written.replace("run 1", "run 2")).is_err());
+    let no_histogram = |text: &str| text.replacen("HISTFAAA", "AISTFAAA", 1);
+    assert!(Document::parse(&no_histogram(&written)).unwrap().into_report().is_err());
+}
