@@ -97,12 +97,13 @@ mod tests {
 
     use clap::Parser;
 
-    use crate::cli::Cli;
+    use crate::cli::{Cli, Task};
     use crate::settings::{Acks, Rate, Settings};
 
     fn settings(args: &str) -> Result<Settings, String> {
         let cli = Cli::try_parse_from(args.split_whitespace()).map_err(|error| error.to_string())?;
-        cli.command.into_settings().map(|(_, settings)| settings)
+        let Task::Load(command) = cli.task else { panic!("{args} is no workload") };
+        command.into_settings().map(|(_, settings)| settings)
     }
 
     #[test]

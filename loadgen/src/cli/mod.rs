@@ -6,6 +6,7 @@
 //! | `target`, `timing`, `machine`, `output` | options of every workload, in groups |
 //! | `producing`, `consuming` | options of producers and of consumers |
 //! | `measure` | runs a workload on the shards |
+//! | `report` | results of runs that are over |
 
 mod command;
 mod consuming;
@@ -13,25 +14,36 @@ mod machine;
 mod measure;
 mod output;
 mod producing;
+mod report;
 mod target;
 mod timing;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::rows::Rows;
 use crate::text::{head, table};
 use command::Command;
 use measure::measure;
+use output::print;
+use report::Reporting;
 
 /// Loads a Kafka broker and measures it from the intended send times.
 #[derive(Debug, Parser)]
 #[command(name = "kring-loadgen", version)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    #[command(flatten)]
+    Load(Command),
+    /// Show results that --json wrote: side by side, or added up
+    Report(Reporting),
 }
 
 /// Runs the program.
@@ -48,7 +60,14 @@ pub fn run() -> ExitCode {
 
 /// Whether the run was good.
 fn execute(cli: Cli) -> Result<bool, String> {
-    let (common, settings) = cli.command.into_settings()?;
+    match cli.task {
+        Task::Load(command) => load(command),
+        Task::Report(options) => report::run(&options),
+    }
+}
+
+fn load(command: Command) -> Result<bool, String> {
+    let (common, settings) = command.into_settings()?;
     let threads = common.machine.threads(settings.clients());
     if !common.output.quiet {
         print(&head(&Rows::new(settings.rows()), threads))?;
@@ -56,15 +75,7 @@ fn execute(cli: Cli) -> Result<bool, String> {
     let mut report = measure(&common.machine, settings, threads, common.output.quiet)?;
     common.output.name(&mut report);
     print(&table(&report))?;
-    common.output.save(&report)?;
-    Ok(report.is_good())
-}
-
-/// Writes to standard output; a reader that has gone away is no error, as in any pipe.
-fn print(text: &str) -> Result<(), String> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
-        _ => Ok(()),
-    }
+    let good = report.is_good();
+    common.output.files.save(&report.label.clone(), &[report])?;
+    Ok(good)
 }

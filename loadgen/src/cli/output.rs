@@ -1,5 +1,6 @@
 //! Options that say where the result goes.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -7,17 +8,14 @@ use kring_runtime::fs;
 
 use super::measure::on_one_shard;
 use crate::document::Document;
-use crate::hgrm;
+use crate::plot::chart::to_file;
 use crate::report::Report;
+use crate::{hgrm, page, plot};
 
 #[derive(Args, Debug)]
 pub struct Output {
-    /// Write the result here as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the latency distribution here, for HdrHistogram's plotter
-    #[arg(long, value_name = "FILE")]
-    hgrm: Option<PathBuf>,
+    #[command(flatten)]
+    pub files: Files,
     /// Name of the run in reports; what it did unless told
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
@@ -26,21 +24,53 @@ pub struct Output {
     pub quiet: bool,
 }
 
+/// Files that a result can be written to.
+#[derive(Args, Debug)]
+pub struct Files {
+    /// Write the result here as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a report with plots here, as one HTML file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the plots here
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Write the latency distribution here, for HdrHistogram's plotter
+    #[arg(long, value_name = "FILE")]
+    hgrm: Option<PathBuf>,
+}
+
 impl Output {
     pub fn name(&self, report: &mut Report) {
         let told = ["workload", "topic", "rate"].map(|name| report.settings.get(name));
         let own = || told.into_iter().flatten().collect::<Vec<_>>().join(" ");
         report.label = self.label.clone().unwrap_or_else(own);
     }
+}
 
-    pub fn save(&self, report: &Report) -> Result<(), String> {
+impl Files {
+    pub fn save(&self, title: &str, runs: &[Report]) -> Result<(), String> {
         if let Some(path) = &self.json {
-            write(path, Document::of(report).to_json())?;
+            write(path, Document::of(only(runs, "--json")?).to_json())?;
+        }
+        if let Some(path) = &self.html {
+            write(path, page::of_runs(title, runs))?;
+        }
+        if let Some(path) = &self.svg {
+            write(path, to_file(&plot::charts(runs)))?;
         }
         if let Some(path) = &self.hgrm {
-            write(path, distribution(report)?)?;
+            write(path, distribution(only(runs, "--hgrm")?)?)?;
         }
         Ok(())
+    }
+}
+
+fn only<'a>(runs: &'a [Report], option: &str) -> Result<&'a Report, String> {
+    match runs {
+        [run] => Ok(run),
+        runs => Err(format!("{option} holds one result, and these are {}: --merge adds them up", runs.len())),
     }
 }
 
@@ -59,4 +89,13 @@ pub fn write(path: &Path, text: String) -> Result<(), String> {
 async fn save(path: PathBuf, text: String) -> Result<(), String> {
     let saved = fs::write_atomic(&path, text.as_bytes()).await;
     saved.map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// Writes to standard output; a reader that has gone away is no error, as in any pipe.
+pub fn print(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
 }
