@@ -15,7 +15,7 @@ use kring_wire::record::split_batches;
 use kring_wire::{ErrorCode, Str};
 
 use crate::client::{ClientError, Connection, Endpoint, list_offsets};
-use crate::flight::Counters;
+use crate::counters::Counters;
 use crate::measure::Measure;
 use crate::payload::Payload;
 use crate::settings::Start;
@@ -244,7 +244,7 @@ impl Consumer {
         if self.counters.verify {
             let mut arrivals = local.arrivals.borrow_mut();
             arrivals.arrived(Stream { producer: stamp.producer, partition }, stamp.number);
-            if !self.payload.is_unchanged(stamp, value) {
+            if !self.payload.is_unchanged(partition, stamp, value) {
                 arrivals.changed();
             }
         }

@@ -188,6 +188,7 @@ impl Document {
             errors: self.errors,
             unsent: self.unsent,
             reading: seconds(self.measured_s)?,
+            lasted: Duration::ZERO,
         };
         let slots: Result<Vec<Slot>, String> = self.timeline.slots.iter().map(SlotForm::slot).collect();
         let threads: Result<Vec<Thread>, String> = self.threads.iter().map(ThreadForm::thread).collect();

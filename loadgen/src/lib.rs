@@ -6,24 +6,25 @@
 //! | module | job |
 //! |---|---|
 //! | `pace` | when which record is meant to be sent (pure) |
-//! | `stamp`, `payload` | what is in a record (pure) |
+//! | `stamp`, `sizes`, `payload`, `keys`, `random` | what is in a record (pure) |
 //! | `verify` | what must have come back (pure) |
 //! | `latencies`, `measure`, `timeline`, `stats`, `own_queue` | counting (pure) |
 //! | `report`, `rows` | the result of a run (pure) |
 //! | `document`, `text`, `hgrm`, `live` | its forms: JSON, table, HdrHistogram's text, the line while it runs (pure) |
 //! | `host` | CPU time, and where it ran |
 //! | `client` | connections, metadata, errors |
-//! | `produce`, `flight`, `consume` | the clients under load |
+//! | `produce`, `consume`, `counters` | the clients under load |
 //! | `work` | a whole run: prepare, shards, merge |
 //! | `cli` | options, printing, exit code |
 
 pub mod cli;
 pub mod client;
 mod consume;
+mod counters;
 pub mod document;
-mod flight;
 pub mod hgrm;
 mod host;
+mod keys;
 pub mod latencies;
 mod live;
 pub mod measure;
@@ -33,10 +34,12 @@ pub mod page;
 mod payload;
 pub mod plot;
 mod produce;
+mod random;
 pub mod report;
 pub mod rows;
 mod settings;
 mod shared;
+mod sizes;
 pub mod stamp;
 pub mod stats;
 pub mod text;
@@ -45,6 +48,8 @@ pub mod verify;
 mod work;
 
 pub use document::Document;
+pub use keys::KeySpace;
 pub use report::{Cpu, Report};
 pub use settings::{Acks, Rate, Settings, Start, Workload};
+pub use sizes::Sizes;
 pub use work::{Outcome, Plan, Worker, prepare};

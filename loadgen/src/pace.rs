@@ -1,111 +1,161 @@
-//! When which record is meant to be sent, and what may be sent now. Pure: `now` is an argument.
+//! When which record is meant to be sent. Pure: `now` is an argument.
 //!
-//! The intended time of a record depends on its number alone, never on an answer: that is what makes the loop open.
+//! Intended times come from the schedule alone, never from an answer: that is what makes the loop open.
 
 use std::time::Duration;
 
 use kring_runtime::Monotonic;
 
-const NANOS_PER_SECOND: u128 = 1_000_000_000;
+use crate::random::Random;
 
-/// The intended times of one of several producers that share a constant rate: producer `index` of `producers`
-/// takes every `producers`-th record, so that all of them together send at even distances.
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// How records of an open loop follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spacing {
+    /// At even distances.
+    Constant,
+    /// As independent users come: exponential distances.
+    Poisson,
+}
+
+/// Where one of several producers stands among those that share a rate.
 #[derive(Clone, Copy, Debug)]
-pub struct Schedule {
-    pub start: Monotonic,
-    /// Records per second of all producers together.
-    pub rate: u64,
+pub struct Share {
     pub index: u64,
     pub producers: u64,
 }
 
-impl Schedule {
-    /// When record `n` of this producer is meant to be sent.
-    pub fn intended(&self, n: u64) -> Monotonic {
-        let overall = u128::from(n) * u128::from(self.producers) + u128::from(self.index);
-        let nanos = overall * NANOS_PER_SECOND / u128::from(self.rate);
-        self.start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
-
-    /// How many records of this producer are meant to be sent before `time`.
-    pub fn before(&self, time: Monotonic) -> u64 {
-        let elapsed = u128::from(time.as_nanos().saturating_sub(self.start.as_nanos()));
-        // Records of everybody before `time`, and of those every `producers`-th from `index` on.
-        let overall = (elapsed * u128::from(self.rate)).div_ceil(NANOS_PER_SECOND);
-        let own = overall.saturating_sub(u128::from(self.index)).div_ceil(u128::from(self.producers));
-        u64::try_from(own).unwrap_or(u64::MAX)
-    }
-}
-
-/// What a producer does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Send the next `count` records in one batch; it was ready at `ready`.
-    Send { count: u64, ready: Monotonic },
-    /// Nothing is to be sent before then.
-    Wait(Monotonic),
-    /// All have been sent.
-    Done,
-}
-
-/// Cuts a schedule into batches: what is due is sent together, at most `max_batch` at once, and no record waits
-/// longer than `linger` for company.
+/// The intended times of one producer's records, one after another.
+///
+/// At even distances producer `index` of `producers` takes every `producers`-th record, so that all of them together
+/// send at even distances. Poisson processes of each producer add up to one by themselves.
 #[derive(Clone, Copy, Debug)]
-pub struct Pacer {
-    schedule: Schedule,
-    max_batch: u64,
-    linger: Duration,
-    sent: u64,
-    total: u64,
+pub struct Arrivals {
+    next: Monotonic,
+    distance: Distance,
 }
 
-impl Pacer {
-    /// Records meant to be sent before `end` are sent.
-    pub fn new(schedule: Schedule, max_batch: u64, linger: Duration, end: Monotonic) -> Pacer {
-        assert!(max_batch > 0, "a batch has a record");
-        assert!(schedule.rate > 0, "a rate is positive");
-        assert!(schedule.index < schedule.producers, "a producer is one of them");
-        Pacer { schedule, max_batch, linger, sent: 0, total: schedule.before(end) }
-    }
+#[derive(Clone, Copy, Debug)]
+enum Distance {
+    /// Nanoseconds and `part / of` more; what is carried over never drifts.
+    Even {
+        whole: u64,
+        part: u64,
+        of: u64,
+        carried: u64,
+    },
+    Exponential {
+        mean_ns: f64,
+        carried: f64,
+        random: Random,
+    },
+}
 
-    pub fn schedule(&self) -> &Schedule {
-        &self.schedule
-    }
-
-    /// Number of the next record.
-    pub fn next_record(&self) -> u64 {
-        self.sent
-    }
-
-    /// Records that were never sent.
-    pub fn left(&self) -> u64 {
-        self.total - self.sent
-    }
-
-    /// What to do at `now`.
-    pub fn step(&self, now: Monotonic) -> Step {
-        let left = self.left();
-        if left == 0 {
-            return Step::Done;
+impl Arrivals {
+    /// `rate` is in records per second of all producers together.
+    pub fn new(start: Monotonic, rate: u64, share: Share, spacing: Spacing, seed: u64) -> Arrivals {
+        assert!(rate > 0, "a rate is positive");
+        assert!(share.index < share.producers, "a producer is one of them");
+        match spacing {
+            Spacing::Constant => Arrivals::even(start, rate, share),
+            Spacing::Poisson => {
+                let mean_ns = share.producers as f64 * NANOS_PER_SECOND as f64 / rate as f64;
+                let random = Random::new(seed, share.index);
+                let distance = Distance::Exponential { mean_ns, carried: 0.0, random };
+                let mut arrivals = Arrivals { next: start, distance };
+                arrivals.advance();
+                arrivals
+            }
         }
-        let ready = self.ready(left);
-        if now < ready {
-            return Step::Wait(ready);
+    }
+
+    fn even(start: Monotonic, rate: u64, share: Share) -> Arrivals {
+        let first = share.index * NANOS_PER_SECOND;
+        let distance = share.producers * NANOS_PER_SECOND;
+        Arrivals {
+            next: start + Duration::from_nanos(first / rate),
+            distance: Distance::Even {
+                whole: distance / rate,
+                part: distance % rate,
+                of: rate,
+                carried: first % rate,
+            },
         }
-        let due = self.schedule.before(now + Duration::from_nanos(1)).saturating_sub(self.sent);
-        Step::Send { count: due.clamp(1, left.min(self.max_batch)), ready }
     }
 
-    /// The next `count` records have been handed to the socket.
-    pub fn sent(&mut self, count: u64) {
-        assert!(count <= self.left(), "more sent than meant");
-        self.sent += count;
+    /// When the next record is meant to be sent.
+    pub fn next(&self) -> Monotonic {
+        self.next
     }
 
-    /// When the next batch is full, or its first record has lingered long enough.
-    fn ready(&self, left: u64) -> Monotonic {
-        let full = self.schedule.intended(self.sent + left.min(self.max_batch) - 1);
-        full.min(self.schedule.intended(self.sent) + self.linger)
+    /// On to the one after it.
+    pub fn advance(&mut self) {
+        let nanos = match &mut self.distance {
+            Distance::Even { whole, part, of, carried } => {
+                *carried += *part;
+                let more = u64::from(*carried >= *of);
+                *carried -= more * *of;
+                *whole + more
+            }
+            Distance::Exponential { mean_ns, carried, random } => {
+                // 1 − u is in (0, 1], so that the logarithm is finite.
+                let exact = *carried - *mean_ns * (1.0 - random.next_unit()).ln();
+                *carried = exact.fract();
+                exact as u64
+            }
+        };
+        self.next = self.next + Duration::from_nanos(nanos);
+    }
+}
+
+/// When a producer has sent all.
+#[derive(Clone, Copy, Debug)]
+pub enum Until {
+    /// What is meant to be sent before this time.
+    Time(Monotonic),
+    /// So many more after the warm-up, which ends at `measured`; before `end`, too.
+    Count { measured: Monotonic, left: u64, end: Monotonic },
+}
+
+/// What a producer has to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// Absent where the broker sets the pace.
+    arrivals: Option<Arrivals>,
+    until: Until,
+}
+
+impl Source {
+    pub fn new(arrivals: Option<Arrivals>, until: Until) -> Source {
+        Source { arrivals, until }
+    }
+
+    /// When the next record is due; absent when all have been taken. `now` is the answer of a closed loop.
+    pub fn next(&self, now: Monotonic) -> Option<Monotonic> {
+        let next = self.arrivals.map_or(now, |arrivals| arrivals.next());
+        let more = match self.until {
+            Until::Time(end) => next < end,
+            Until::Count { left, end, .. } => left > 0 && next < end,
+        };
+        more.then_some(next)
+    }
+
+    /// Takes the next record if it is due: when it was meant to be sent.
+    pub fn take(&mut self, now: Monotonic) -> Option<Monotonic> {
+        let due = self.next(now).filter(|due| *due <= now)?;
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals.advance();
+        }
+        if let Until::Count { measured, left, .. } = &mut self.until {
+            *left -= u64::from(due >= *measured);
+        }
+        Some(due)
+    }
+
+    /// Whether records come by a schedule.
+    pub fn is_open(&self) -> bool {
+        self.arrivals.is_some()
     }
 }
 
@@ -117,68 +167,83 @@ mod tests {
         Monotonic::from_nanos(1_000_000_000 + micros * 1000)
     }
 
-    fn schedule(rate: u64, index: u64, producers: u64) -> Schedule {
-        Schedule { start: at(0), rate, index, producers }
+    fn arrivals(rate: u64, index: u64, producers: u64, spacing: Spacing) -> Arrivals {
+        Arrivals::new(at(0), rate, Share { index, producers }, spacing, 42)
+    }
+
+    fn times(mut arrivals: Arrivals, count: usize) -> Vec<u64> {
+        let mut times = Vec::new();
+        for _ in 0..count {
+            times.push(arrivals.next().as_nanos() - at(0).as_nanos());
+            arrivals.advance();
+        }
+        times
     }
 
     #[test]
     fn producers_together_send_at_even_distances() {
-        let times: Vec<_> =
-            (0..9).map(|n| schedule(1000, n % 3, 3).intended(n / 3).as_nanos() - at(0).as_nanos()).collect();
-        assert_eq!(times, (0..9).map(|n| n * 1_000_000).collect::<Vec<_>>());
+        let mut all: Vec<_> =
+            (0..3).flat_map(|index| times(arrivals(1000, index, 3, Spacing::Constant), 3)).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..9).map(|n| n * 1_000_000).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_rate_that_does_not_divide_a_second_does_not_drift() {
-        let schedule = schedule(333_333, 0, 1);
-        assert_eq!(schedule.intended(333_333 * 3600), at(3_600_000_000));
-        assert_eq!(schedule.before(at(3_600_000_000)), 333_333 * 3600);
-    }
-
-    #[test]
-    fn before_and_intended_agree() {
-        for (rate, index, producers) in [(7, 2, 3), (1000, 0, 1), (1_000_003, 4, 5)] {
-            let schedule = schedule(rate, index, producers);
-            for n in 0..200 {
-                let time = schedule.intended(n);
-                assert_eq!(schedule.before(time), n, "rate {rate}");
-                assert_eq!(schedule.before(time + Duration::from_nanos(1)), n + 1, "rate {rate}");
-            }
+        for (rate, index, producers) in [(333_333, 0, 1), (7, 2, 3), (1_000_003, 4, 5)] {
+            let exact = |n: u64| (n * producers + index) * NANOS_PER_SECOND / rate;
+            let times = times(arrivals(rate, index, producers, Spacing::Constant), 100_000);
+            assert!((0..).zip(&times).all(|(n, time)| *time == exact(n)), "rate {rate}");
         }
     }
 
     #[test]
-    fn a_record_alone_is_sent_when_it_is_due() {
-        let mut pacer = Pacer::new(schedule(1000, 0, 1), 100, Duration::ZERO, at(2500));
-        assert_eq!(pacer.step(at(0)), Step::Send { count: 1, ready: at(0) });
-        pacer.sent(1);
-        assert_eq!(pacer.step(at(10)), Step::Wait(at(1000)));
-        pacer.sent(2);
-        assert_eq!(pacer.step(at(3000)), Step::Done);
+    fn poisson_arrivals_have_the_rate_and_exponential_distances_and_repeat_from_their_seed() {
+        let found = times(arrivals(10_000, 1, 2, Spacing::Poisson), 100_001);
+        let distances: Vec<_> = found.windows(2).map(|pair| (pair[1] - pair[0]) as f64).collect();
+        let mean = distances.iter().sum::<f64>() / distances.len() as f64;
+        assert!((mean / 200_000.0 - 1.0).abs() < 0.02, "mean {mean}");
+        // Of an exponential distribution 1/e exceed the mean, and the standard deviation is the mean.
+        let longer = distances.iter().filter(|distance| **distance > mean).count() as f64;
+        assert!((longer / 100_000.0 - (-1.0f64).exp()).abs() < 0.01, "{longer}");
+        let variance = distances.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / distances.len() as f64;
+        assert!((variance.sqrt() / mean - 1.0).abs() < 0.02, "{variance}");
+        assert_eq!(found[..10], times(arrivals(10_000, 1, 2, Spacing::Poisson), 10));
+        assert_ne!(found[..10], times(arrivals(10_000, 0, 2, Spacing::Poisson), 10));
+    }
+
+    fn source(until: Until) -> Source {
+        Source::new(Some(arrivals(1000, 0, 1, Spacing::Constant)), until)
     }
 
     #[test]
-    fn after_a_stall_everything_due_goes_in_full_batches_with_the_old_intended_times() {
-        let mut pacer = Pacer::new(schedule(1000, 0, 1), 4, Duration::ZERO, at(100_000));
-        assert_eq!(pacer.step(at(5500)), Step::Send { count: 4, ready: at(0) });
-        pacer.sent(4);
-        assert_eq!(pacer.step(at(5500)), Step::Send { count: 2, ready: at(4000) });
-        assert_eq!(pacer.schedule().intended(pacer.next_record()), at(4000));
+    fn a_record_is_taken_when_it_is_due_and_not_before() {
+        let mut source = source(Until::Time(at(2500)));
+        assert_eq!(source.take(at(0)), Some(at(0)));
+        assert_eq!((source.take(at(999)), source.next(at(999))), (None, Some(at(1000))));
+        assert_eq!(source.take(at(5000)), Some(at(1000)), "its time is what was meant, not now");
+        assert_eq!(source.take(at(5000)), Some(at(2000)));
+        assert_eq!((source.take(at(5000)), source.next(at(5000))), (None, None));
     }
 
     #[test]
-    fn lingering_ends_with_a_full_batch_or_in_time() {
-        let pacer = |max| Pacer::new(schedule(1000, 0, 1), max, Duration::from_micros(2500), at(100_000));
-        assert_eq!(pacer(100).step(at(1)), Step::Wait(at(2500)));
-        assert_eq!(pacer(100).step(at(2500)), Step::Send { count: 3, ready: at(2500) });
-        assert_eq!(pacer(2).step(at(1)), Step::Wait(at(1000)));
-        assert_eq!(pacer(2).step(at(1000)), Step::Send { count: 2, ready: at(1000) });
+    fn a_count_begins_after_the_warm_up() {
+        let mut source = source(Until::Count { measured: at(2500), left: 2, end: at(9000) });
+        let taken: Vec<_> = std::iter::from_fn(|| source.take(at(9000))).collect();
+        assert_eq!(taken, [at(0), at(1000), at(2000), at(3000), at(4000)]);
     }
 
     #[test]
-    fn the_last_batch_does_not_wait_for_records_after_the_end() {
-        let pacer = Pacer::new(schedule(1000, 0, 1), 100, Duration::from_secs(1), at(3000));
-        assert_eq!(pacer.step(at(0)), Step::Wait(at(2000)));
-        assert_eq!(pacer.step(at(2000)), Step::Send { count: 3, ready: at(2000) });
+    fn a_closed_loop_is_always_due_until_its_end() {
+        let mut by_time = Source::new(None, Until::Time(at(10)));
+        assert_eq!(
+            (by_time.take(at(5)), by_time.take(at(9)), by_time.take(at(10))),
+            (Some(at(5)), Some(at(9)), None)
+        );
+        let mut by_count = Source::new(None, Until::Count { measured: at(1), left: 1, end: at(9) });
+        assert_eq!(
+            (by_count.take(at(0)), by_count.take(at(5)), by_count.take(at(5))),
+            (Some(at(0)), Some(at(5)), None)
+        );
     }
 }

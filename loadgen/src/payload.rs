@@ -1,57 +1,49 @@
 //! Values of records: a stamp, then filler that depends only on the record's number, so that it can be checked.
 //! Never allocates per record.
 
-use kring_wire::record::{BatchBuilder, BuildError, Compression, ValidatedBatch};
-
+use crate::random::mix;
 use crate::settings::Filler;
+use crate::sizes::Sizes;
 use crate::stamp::{STAMP_BYTES, Stamp};
+use crate::verify::Stream;
 
 /// Distances at which filler starts differ for many records in a row.
 const STEP: u64 = 61;
 const POOL_EXTRA: usize = 4096;
 
-/// Makes and checks the values of one record size.
+/// Makes and checks the values of records.
 pub struct Payload {
+    sizes: Sizes,
+    seed: u64,
     pool: Vec<u8>,
     value: Vec<u8>,
 }
 
 impl Payload {
-    pub fn new(record_bytes: usize, filler: Filler) -> Payload {
-        assert!(record_bytes >= STAMP_BYTES, "a record holds a stamp");
-        Payload { pool: pool(record_bytes + POOL_EXTRA, filler), value: vec![0; record_bytes] }
+    pub fn new(sizes: Sizes, filler: Filler, seed: u64) -> Payload {
+        assert!(sizes.smallest() >= STAMP_BYTES, "a record holds a stamp");
+        let largest = sizes.largest();
+        Payload { sizes, seed, pool: pool(largest + POOL_EXTRA, filler), value: vec![0; largest] }
     }
 
-    pub fn record_bytes(&self) -> usize {
-        self.value.len()
+    /// Size of the value of record `number` of the stream.
+    pub fn size(&self, stream: Stream, number: u64) -> usize {
+        let place = u64::from(stream.producer) << 32 | u64::from(stream.partition.unsigned_abs());
+        self.sizes.of(mix(self.seed ^ mix(place) ^ number))
     }
 
-    /// The value with this stamp; valid until the next call.
-    pub fn value(&mut self, stamp: &Stamp) -> &[u8] {
-        let filler = filler(&self.pool, stamp.number, self.value.len());
-        self.value[STAMP_BYTES..].copy_from_slice(filler);
-        stamp.write(&mut self.value);
-        &self.value
+    /// The value with this stamp, in this many bytes; valid until the next call.
+    pub fn value(&mut self, stamp: &Stamp, bytes: usize) -> &[u8] {
+        let value = &mut self.value[..bytes];
+        value[STAMP_BYTES..].copy_from_slice(filler(&self.pool, stamp.number, bytes));
+        stamp.write(value);
+        value
     }
 
-    /// Whether everything after the stamp is as it was made.
-    pub fn is_unchanged(&self, stamp: &Stamp, value: &[u8]) -> bool {
-        value.len() == self.value.len()
-            && value[STAMP_BYTES..] == *filler(&self.pool, stamp.number, self.value.len())
-    }
-
-    /// A batch of records with these stamps.
-    pub fn batch(
-        &mut self,
-        compression: Compression,
-        now_ms: i64,
-        stamps: impl Iterator<Item = Stamp>,
-    ) -> Result<ValidatedBatch, BuildError> {
-        let mut builder = BatchBuilder::new(compression);
-        for stamp in stamps {
-            builder.append(now_ms, None, Some(self.value(&stamp)))?;
-        }
-        builder.build()
+    /// Whether the value is as large as it was made, and everything after the stamp as it was made.
+    pub fn is_unchanged(&self, partition: i32, stamp: &Stamp, value: &[u8]) -> bool {
+        let bytes = self.size(Stream { producer: stamp.producer, partition }, stamp.number);
+        value.len() == bytes && value[STAMP_BYTES..] == *filler(&self.pool, stamp.number, bytes)
     }
 }
 
@@ -104,36 +96,56 @@ mod tests {
     use super::*;
     use kring_runtime::Monotonic;
 
+    const STREAM: Stream = Stream { producer: 2, partition: 4 };
+
     fn stamp(number: u64) -> Stamp {
         Stamp { run: 1, producer: 2, number, intended: Monotonic::from_nanos(3) }
     }
 
+    fn payload(sizes: &str, filler: Filler) -> Payload {
+        Payload::new(sizes.parse().unwrap(), filler, 9)
+    }
+
     #[test]
     fn a_changed_byte_or_another_records_filler_is_seen() {
-        let mut payload = Payload::new(100, Filler::Random);
-        let mut value = payload.value(&stamp(5)).to_vec();
-        assert!(payload.is_unchanged(&stamp(5), &value));
-        assert!(!payload.is_unchanged(&stamp(6), &value));
-        assert!(!payload.is_unchanged(&stamp(5), &value[..99]));
+        let mut payload = payload("100", Filler::Random);
+        let mut value = payload.value(&stamp(5), 100).to_vec();
+        assert!(payload.is_unchanged(4, &stamp(5), &value));
+        assert!(!payload.is_unchanged(4, &stamp(6), &value));
+        assert!(!payload.is_unchanged(4, &stamp(5), &value[..99]));
         value[99] ^= 1;
-        assert!(!payload.is_unchanged(&stamp(5), &value));
+        assert!(!payload.is_unchanged(4, &stamp(5), &value));
+    }
+
+    #[test]
+    fn a_record_of_a_distribution_must_come_back_in_its_own_size() {
+        let mut payload = payload("100..2000", Filler::Random);
+        let mut sizes = std::collections::BTreeSet::new();
+        for number in 0..100 {
+            let bytes = payload.size(STREAM, number);
+            sizes.insert(bytes);
+            let value = payload.value(&stamp(number), bytes).to_vec();
+            assert!(payload.is_unchanged(4, &stamp(number), &value));
+            assert!(!payload.is_unchanged(4, &stamp(number), &value[..bytes - 1]));
+        }
+        assert!(sizes.len() > 80, "{} sizes", sizes.len());
     }
 
     #[test]
     fn a_record_that_is_only_a_stamp_is_possible() {
-        let mut payload = Payload::new(STAMP_BYTES, Filler::Text);
-        let value = payload.value(&stamp(1)).to_vec();
+        let mut payload = payload("28", Filler::Text);
+        let value = payload.value(&stamp(1), STAMP_BYTES).to_vec();
         assert_eq!(Stamp::read(&value), Some(stamp(1)));
-        assert!(payload.is_unchanged(&stamp(1), &value));
+        assert!(payload.is_unchanged(4, &stamp(1), &value));
     }
 
     #[test]
     fn text_compresses_and_random_bytes_do_not() {
-        use kring_wire::record::Codec;
+        use kring_wire::record::{BatchBuilder, Codec, Compression};
         let size = |filler| {
-            let compression = Compression::default_of(Codec::Lz4);
-            let batch = Payload::new(1000, filler).batch(compression, 0, (0..1).map(stamp)).unwrap();
-            batch.size_bytes()
+            let mut builder = BatchBuilder::new(Compression::default_of(Codec::Lz4));
+            builder.append(0, None, Some(payload("1000", filler).value(&stamp(0), 1000))).unwrap();
+            builder.build().unwrap().size_bytes()
         };
         assert!(size(Filler::Random) > 1000);
         assert!(size(Filler::Text) < 800);

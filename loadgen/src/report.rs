@@ -69,7 +69,6 @@ pub struct Report {
 
 impl Report {
     pub fn new(settings: &Settings, outcome: Outcome, cpu: Cpu) -> Report {
-        let reads_only = !settings.produces();
         Report {
             label: String::new(),
             instances: 1,
@@ -77,7 +76,11 @@ impl Report {
             settings: Rows::new(settings.rows()),
             machine: host::machine(),
             warm_up: settings.warm_up,
-            measured: if reads_only { outcome.stats.reading } else { settings.duration },
+            measured: match (settings.produces(), settings.count) {
+                (true, None) => settings.duration,
+                (true, Some(_)) => outcome.stats.lasted,
+                (false, _) => outcome.stats.reading,
+            },
             slot: slot_length(settings.warm_up + settings.duration),
             judgement: settings.verify.then(|| judge(&outcome.ledger, &outcome.arrivals)),
             stats: outcome.stats,

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use kring_wire::record::Codec;
 
+use crate::keys::KeySpace;
+use crate::pace::Spacing;
+use crate::sizes::Sizes;
+
 /// What the clients do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workload {
@@ -69,17 +73,30 @@ pub struct Settings {
     pub partitions: Option<i32>,
     pub producers: u32,
     pub consumers: u32,
-    pub record_bytes: usize,
+    /// Sizes of values.
+    pub record_size: Sizes,
+    /// Absent: records have no keys.
+    pub keys: Option<KeySpace>,
+    /// Of a batch at most.
     pub batch_records: u64,
+    /// Of a batch at most, before compression.
+    pub batch_bytes: usize,
     pub linger: Duration,
     pub acks: Acks,
     pub codec: Codec,
     pub filler: Filler,
     pub rate: Rate,
+    pub spacing: Spacing,
+    /// Repeats arrival times, sizes and keys.
+    pub seed: u64,
+    /// Failed batches are sent again, in order and without duplicates.
+    pub idempotence: bool,
     /// Requests in flight on each connection.
     pub in_flight: usize,
     pub warm_up: Duration,
     pub duration: Duration,
+    /// Ends the run after so many measured records, if the duration is not over before.
+    pub count: Option<u64>,
     /// How long answers are waited for after the last record was sent.
     pub drain: Duration,
     pub fetch_bytes: i32,
@@ -99,16 +116,22 @@ impl Settings {
             partitions: None,
             producers: 1,
             consumers: 1,
-            record_bytes: 1024,
-            batch_records: 15,
+            record_size: Sizes::fixed(1024),
+            keys: None,
+            batch_records: u64::MAX,
+            batch_bytes: 16384,
             linger: Duration::ZERO,
             acks: Acks::All,
             codec: Codec::None,
             filler: Filler::Random,
             rate: Rate::Max,
+            spacing: Spacing::Constant,
+            seed: 0,
+            idempotence: false,
             in_flight: 5,
             warm_up: Duration::from_secs(2),
             duration: Duration::from_secs(10),
+            count: None,
             drain: Duration::from_secs(10),
             fetch_bytes: 1 << 20,
             verify: false,
@@ -151,21 +174,38 @@ impl Settings {
             rows.push(("fetch bytes", self.fetch_bytes.to_string()));
         }
         rows.push(("warm-up s", self.warm_up.as_secs_f64().to_string()));
+        rows.extend(self.count.map(|count| ("records at most", count.to_string())));
         rows.push(("duration s", self.duration.as_secs_f64().to_string()));
         rows
     }
 
     fn producing(&self) -> Vec<(&'static str, String)> {
+        let keys = self.keys.map_or("none".to_owned(), |keys| {
+            format!("{} of {} bytes, skew {}", keys.count, keys.bytes, keys.skew)
+        });
+        let batch_records =
+            if self.batch_records == u64::MAX { "as fit".to_owned() } else { self.batch_records.to_string() };
         vec![
             ("producers", self.producers.to_string()),
-            ("record bytes", self.record_bytes.to_string()),
-            ("batch records at most", self.batch_records.to_string()),
+            ("record bytes", self.record_size.to_string()),
+            ("keys", keys),
+            ("batch records at most", batch_records),
+            ("batch bytes at most", self.batch_bytes.to_string()),
             ("linger ms", (self.linger.as_secs_f64() * 1e3).to_string()),
             ("acks", self.acks.to_string()),
+            ("idempotence", self.idempotence.to_string()),
             ("codec", self.codec.name().to_owned()),
-            ("rate", self.rate.to_string()),
+            ("rate", self.rate_text()),
+            ("seed", self.seed.to_string()),
             ("in flight per connection", self.in_flight.to_string()),
         ]
+    }
+
+    fn rate_text(&self) -> String {
+        match self.rate {
+            Rate::Open(_) => format!("{}, {}", self.rate, self.spacing),
+            Rate::Max => self.rate.to_string(),
+        }
     }
 }
 
@@ -185,6 +225,15 @@ impl fmt::Display for Rate {
             Rate::Open(rate) => write!(f, "{rate} records/s (open loop)"),
             Rate::Max => f.write_str("max (closed loop: latency excludes the wait for room in flight)"),
         }
+    }
+}
+
+impl fmt::Display for Spacing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Spacing::Constant => "constant",
+            Spacing::Poisson => "Poisson",
+        })
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Stats {
     pub unsent: u64,
     /// How long the consumers read.
     pub reading: Duration,
+    /// From the end of the warm-up until the last producer was done.
+    pub lasted: Duration,
 }
 
 impl Stats {
@@ -84,6 +86,7 @@ impl Stats {
         other.errors.iter().for_each(|(cause, records)| self.failed(cause, *records));
         self.unsent += other.unsent;
         self.reading = self.reading.max(other.reading);
+        self.lasted = self.lasted.max(other.lasted);
     }
 
     fn merge_named(&mut self, other: &Stats) {

@@ -10,7 +10,7 @@ use kring_runtime::{Monotonic, Queue, Task, now, random_u64, sleep_until, spawn,
 
 use crate::client::{ClientError, Endpoint, Topic, open_topic};
 use crate::consume::{self, Consumer};
-use crate::flight::Counters;
+use crate::counters::Counters;
 use crate::live;
 use crate::payload::Payload;
 use crate::produce::{self, Producer};
@@ -43,6 +43,13 @@ impl Plan {
         };
         let routes = self.topic.leaders.iter().map(route).collect();
         (endpoints, routes)
+    }
+}
+
+impl Plan {
+    /// What makes and checks the values of this run.
+    pub fn payload(&self) -> Payload {
+        Payload::new(self.settings.record_size.clone(), self.settings.filler, self.settings.seed)
     }
 }
 
@@ -184,7 +191,7 @@ impl Worker {
         let settings = &self.plan.settings;
         let counters =
             Counters { local: local.clone(), shared: self.shared.clone(), verify: settings.verify };
-        let payload = Rc::new(Payload::new(settings.record_bytes, settings.filler));
+        let payload = Rc::new(self.plan.payload());
         let mut tasks = Vec::new();
         for connected in crew.consumers {
             let consumer = Consumer::new(self.plan.clone(), connected, counters.clone(), payload.clone());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use kring_loadgen::measure::Measure;
 use kring_loadgen::text::table;
-use kring_loadgen::{Rate, Report, Settings, Worker, Workload, prepare};
+use kring_loadgen::{Rate, Report, Settings, Sizes, Worker, Workload, prepare};
 use kring_runtime::net::{Listener, Stream};
 use kring_runtime::{Monotonic, Queue, now, sim, sleep_until, spawn};
 use kring_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
@@ -234,7 +234,7 @@ fn run(fault: Fault) -> Report {
         });
         let settings = Settings {
             rate: Rate::Open(1000),
-            record_bytes: 100,
+            record_size: Sizes::fixed(100),
             warm_up: Duration::ZERO,
             verify: true,
             ..Settings::of(Workload::EndToEnd, "t")

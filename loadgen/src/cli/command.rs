@@ -17,7 +17,7 @@ pub enum Command {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
-        producing: Producing,
+        producing: Box<Producing>,
     },
     /// Read a topic from its beginning to the end that it had at the start
     Consume {
@@ -31,7 +31,7 @@ pub enum Command {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
-        producing: Producing,
+        producing: Box<Producing>,
         #[command(flatten)]
         consuming: Consuming,
         /// Check that all acknowledged records come back once, in order, unchanged
@@ -99,6 +99,7 @@ mod tests {
 
     use crate::cli::{Cli, Task};
     use crate::settings::{Acks, Rate, Settings};
+    use crate::sizes::Sizes;
 
     fn settings(args: &str) -> Result<Settings, String> {
         let cli = Cli::try_parse_from(args.split_whitespace()).map_err(|error| error.to_string())?;
@@ -118,6 +119,7 @@ mod tests {
             (settings.rate, settings.acks, settings.batch_records),
             (Rate::Open(500), Acks::Leader, 3)
         );
+        assert_eq!(settings.record_size, Sizes::fixed(100));
         assert_eq!(settings.warm_up, Duration::from_millis(500));
     }
 
@@ -126,6 +128,21 @@ mod tests {
         assert!(settings("kring-loadgen produce --topic t").is_err());
         assert!(settings("kring-loadgen produce --topic t --rate 5 --max").is_err());
         assert!(settings("kring-loadgen produce --topic t --max").is_ok());
+    }
+
+    #[test]
+    fn what_an_idempotent_producer_cannot_promise_is_refused() {
+        assert!(settings("kring-loadgen produce --topic t --max --idempotence --acks 1").is_err());
+        assert!(settings("kring-loadgen produce --topic t --max --idempotence --in-flight 6").is_err());
+        assert!(settings("kring-loadgen produce --topic t --max --idempotence").unwrap().idempotence);
+    }
+
+    #[test]
+    fn keys_fit_in_their_size() {
+        assert!(settings("kring-loadgen produce --topic t --max --keys 1000 --key-size 3").is_err());
+        let keys = settings("kring-loadgen produce --topic t --max --keys 1000 --key-skew 1.1").unwrap().keys;
+        assert_eq!(keys.map(|keys| (keys.count, keys.skew, keys.bytes)), Some((1000, 1.1, 16)));
+        assert!(settings("kring-loadgen produce --topic t --max --key-skew 1").is_err(), "without keys");
     }
 
     #[test]

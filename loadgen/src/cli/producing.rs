@@ -3,19 +3,32 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use kring_wire::record::{Codec, HEADER_BYTES, varint};
+use kring_wire::record::Codec;
 
+use crate::keys::KeySpace;
+use crate::pace::Spacing;
 use crate::settings::{Acks, Filler, Rate, Settings};
-use crate::stamp::STAMP_BYTES;
+use crate::sizes::Sizes;
 
 #[derive(Args, Debug)]
 pub struct Producing {
     /// Producers, each with its own connections
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     producers: u32,
-    /// Bytes of a record's value
-    #[arg(long, value_name = "B", default_value_t = 1024)]
-    record_size: usize,
+    /// Bytes of a record's value: 1024, or 100..2000 for all sizes alike, or quantiles such as
+    /// p50=300,p99=2000,max=10000 with straight lines between them
+    #[arg(long, value_name = "SIZES", default_value = "1024")]
+    record_size: Sizes,
+    /// Give records one of N keys, which decides their partition as in Kafka's own producer
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
+    keys: Option<u64>,
+    /// Use some keys more often: the exponent of Zipf's law (0: all alike, 1: key k in proportion to 1/k)
+    #[arg(long, value_name = "S", default_value_t = 0.0, requires = "keys", value_parser = skew)]
+    key_skew: f64,
+    /// Bytes of a key
+    #[arg(long, value_name = "B", default_value_t = 16, requires = "keys",
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    key_size: u32,
     /// Records of a batch at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     batch_records: Option<u64>,
@@ -25,16 +38,26 @@ pub struct Producing {
     /// Milliseconds that a record may wait for others
     #[arg(long, value_name = "MS", default_value_t = 0)]
     linger_ms: u64,
+    /// Whose acknowledgement counts: all in-sync replicas', the leader's alone (1), or nobody's (0)
     #[arg(long, value_enum, default_value_t = AcksOption::All)]
     acks: AcksOption,
-    /// none, gzip, snappy, lz4 or zstd
-    #[arg(long, default_value = "none", value_parser = codec)]
+    /// Send what failed again, without duplicates and in order; survives a change of leaders or a restart
+    #[arg(long)]
+    idempotence: bool,
+    /// How batches are compressed: none, gzip, snappy, lz4 or zstd
+    #[arg(long, value_name = "NAME", default_value = "none", value_parser = codec)]
     codec: Codec,
     /// Fill records with text that compresses rather than with random bytes
     #[arg(long)]
     compressible: bool,
     #[command(flatten)]
     pace: Pace,
+    /// How records follow one another at a rate: at even distances, or as independent users come
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Arrivals::Constant)]
+    arrivals: Arrivals,
+    /// Repeats a run: the same arrival times, sizes and keys
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
     /// Requests in flight on each connection
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     in_flight: u16,
@@ -60,15 +83,19 @@ enum AcksOption {
     None,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Arrivals {
+    Constant,
+    Poisson,
+}
+
 impl Producing {
     pub fn apply(&self, settings: &mut Settings) -> Result<(), String> {
-        if self.record_size < STAMP_BYTES {
-            return Err(format!("--record-size is at least {STAMP_BYTES}, the size of the stamp"));
-        }
         settings.producers = self.producers;
-        settings.record_bytes = self.record_size;
-        let fitting = records_within(self.batch_bytes, self.record_size);
-        settings.batch_records = self.batch_records.map_or(fitting, |records| records.min(fitting));
+        settings.record_size = self.record_size.clone();
+        settings.keys = self.keys()?;
+        settings.batch_records = self.batch_records.unwrap_or(u64::MAX);
+        settings.batch_bytes = self.batch_bytes;
         settings.linger = Duration::from_millis(self.linger_ms);
         settings.acks = match self.acks {
             AcksOption::All => Acks::All,
@@ -77,43 +104,48 @@ impl Producing {
         };
         settings.codec = self.codec;
         settings.filler = if self.compressible { Filler::Text } else { Filler::Random };
-        settings.rate = self.pace.rate.map_or(Rate::Max, Rate::Open);
+        self.apply_pace(settings);
+        self.check()?;
+        settings.idempotence = self.idempotence;
         settings.in_flight = usize::from(self.in_flight);
+        Ok(())
+    }
+
+    fn apply_pace(&self, settings: &mut Settings) {
+        settings.rate = self.pace.rate.map_or(Rate::Max, Rate::Open);
+        settings.seed = self.seed;
+        settings.spacing = match self.arrivals {
+            Arrivals::Constant => Spacing::Constant,
+            Arrivals::Poisson => Spacing::Poisson,
+        };
+    }
+
+    fn keys(&self) -> Result<Option<KeySpace>, String> {
+        let Some(count) = self.keys else { return Ok(None) };
+        let bytes = self.key_size as usize;
+        if count.to_string().len() > bytes {
+            return Err(format!("--key-size {bytes} is too short for {count} different keys"));
+        }
+        Ok(Some(KeySpace { count, skew: self.key_skew, bytes }))
+    }
+
+    /// What an idempotent producer promises needs these: KIP-98, and `ProducerConfig` of Kafka.
+    fn check(&self) -> Result<(), String> {
+        if self.idempotence && !matches!(self.acks, AcksOption::All) {
+            return Err("--idempotence needs --acks all".to_owned());
+        }
+        if self.idempotence && self.in_flight > 5 {
+            return Err("--idempotence needs --in-flight 5 or less: brokers remember five batches".to_owned());
+        }
         Ok(())
     }
 }
 
+fn skew(text: &str) -> Result<f64, String> {
+    let skew: f64 = text.parse().map_err(|_| format!("{text} is not a number"))?;
+    if (0.0..=10.0).contains(&skew) { Ok(skew) } else { Err("from 0 to 10".to_owned()) }
+}
+
 fn codec(text: &str) -> Result<Codec, String> {
     Codec::from_name(text).ok_or_else(|| format!("{text} is none of none, gzip, snappy, lz4, zstd"))
-}
-
-/// Records of a size that fit in a batch; at least one.
-fn records_within(batch_bytes: usize, record_bytes: usize) -> u64 {
-    // Attributes, timestamp delta, key and header count take a byte each, the offset delta three at most.
-    let body = 7 + varint::varint_bytes(record_bytes.min(i32::MAX as usize) as i32) + record_bytes;
-    let record = varint::varint_bytes(body.min(i32::MAX as usize) as i32) + body;
-    (batch_bytes.saturating_sub(HEADER_BYTES) / record).max(1) as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::payload::Payload;
-    use crate::stamp::Stamp;
-    use kring_runtime::Monotonic;
-    use kring_wire::record::Compression;
-
-    #[test]
-    fn a_batch_stays_within_its_bytes_and_is_nearly_full() {
-        for (batch_bytes, record_bytes) in [(1 << 20, 1024), (16384, 100), (1 << 20, 28), (1000, 5000)] {
-            let records = records_within(batch_bytes, record_bytes);
-            let stamp = |number| Stamp { run: 0, producer: 0, number, intended: Monotonic::ZERO };
-            let batch = Payload::new(record_bytes, Filler::Random)
-                .batch(Compression::NONE, 0, (0..records).map(stamp))
-                .unwrap();
-            let size = batch.size_bytes() as usize;
-            assert!(size <= batch_bytes || records == 1, "{size} of {batch_bytes}");
-            assert!(size + 2 * record_bytes + records as usize * 3 > batch_bytes, "{size} of {batch_bytes}");
-        }
-    }
 }

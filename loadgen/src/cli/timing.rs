@@ -6,19 +6,27 @@ use clap::Args;
 
 use crate::settings::{Settings, Workload};
 
+/// A count should be reached before; a broker that hangs should not keep the run for ever.
+const DURATION_OF_A_COUNT: Duration = Duration::from_secs(3600);
+
 #[derive(Args, Debug)]
 pub struct Timing {
-    /// Seconds that are measured
-    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
-    duration: Duration,
-    /// Seconds of load before them
+    /// Seconds that are measured [default: 10, or an hour with --count]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    duration: Option<Duration>,
+    /// End after so many measured records of all clients together
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Seconds of load before what is measured
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
     warm_up: Duration,
 }
 
 impl Timing {
     pub fn apply(&self, settings: &mut Settings) {
-        settings.duration = self.duration;
+        let usual = if self.count.is_some() { DURATION_OF_A_COUNT } else { settings.duration };
+        settings.duration = self.duration.unwrap_or(usual);
+        settings.count = self.count;
         settings.warm_up = if settings.workload == Workload::Consume { Duration::ZERO } else { self.warm_up };
     }
 }

@@ -10,6 +10,7 @@ use kring_runtime::{Monotonic, net, now, sleep};
 use kring_wire::messages::api_versions_request::ApiVersionsRequest;
 use kring_wire::messages::api_versions_response::ApiVersionsResponse;
 use kring_wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use kring_wire::messages::init_producer_id_request::InitProducerIdRequest;
 use kring_wire::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
@@ -26,6 +27,7 @@ const NEWEST_FETCH: i16 = 12;
 const NEWEST_METADATA: i16 = 12;
 const NEWEST_CREATE_TOPICS: i16 = 7;
 const NEWEST_LIST_OFFSETS: i16 = 7;
+const NEWEST_INIT_PRODUCER_ID: i16 = 4;
 const API_VERSIONS: i16 = 3;
 
 const TOPIC_TIMEOUT: Duration = Duration::from_secs(15);
@@ -50,8 +52,9 @@ impl Endpoint {
 }
 
 /// The version of each API that both sides have.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Versions {
+    offered: Arc<ApiVersionsResponse>,
     pub produce: i16,
     pub fetch: i16,
     pub metadata: i16,
@@ -73,7 +76,13 @@ impl Versions {
             metadata: common(&answer, ApiKey::Metadata, NEWEST_METADATA)?,
             create_topics: common(&answer, ApiKey::CreateTopics, NEWEST_CREATE_TOPICS)?,
             list_offsets: common(&answer, ApiKey::ListOffsets, NEWEST_LIST_OFFSETS)?,
+            offered: Arc::new(answer),
         })
+    }
+
+    /// The newest version of an API that both sides have, up to `newest`.
+    pub fn of(&self, key: ApiKey, newest: i16) -> Result<i16, ClientError> {
+        common(&self.offered, key, newest)
     }
 }
 
@@ -106,10 +115,10 @@ pub async fn open_topic(
     let deadline = now() + TOPIC_TIMEOUT;
     let mut made = false;
     loop {
-        let answer = describe(&mut connection, versions, name).await?;
+        let answer = describe(&mut connection, &versions, name).await?;
         let topic = only_topic(&answer, name)?;
         if ErrorCode(topic.error_code) == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION && !made {
-            create(&mut connection, versions, name, partitions).await?;
+            create(&mut connection, &versions, name, partitions).await?;
             made = true;
         } else if let Some(leaders) = leaders(&answer, topic, partitions).await? {
             let topic = Topic { name: name.to_owned(), leaders, versions };
@@ -144,7 +153,7 @@ async fn settle(topic: &Topic, deadline: Monotonic) -> Result<(), ClientError> {
 
 async fn describe(
     connection: &mut Connection,
-    versions: Versions,
+    versions: &Versions,
     name: &str,
 ) -> Result<MetadataResponse, ClientError> {
     let topic = MetadataRequestTopic { name: Some(Str::from(name)), ..Default::default() };
@@ -166,7 +175,7 @@ fn only_topic<'a>(
 
 async fn create(
     connection: &mut Connection,
-    versions: Versions,
+    versions: &Versions,
     name: &str,
     partitions: Option<i32>,
 ) -> Result<(), ClientError> {
@@ -191,6 +200,45 @@ async fn create(
     }
     let message = result.error_message.as_ref().map(|message| message.to_string());
     Err(ClientError::Refused { what: format!("making topic {name}"), code, message })
+}
+
+/// The leaders of all partitions, as the first of these brokers says that answers.
+pub async fn refresh_leaders(brokers: &[Endpoint], topic: &Topic) -> Result<Vec<Endpoint>, ClientError> {
+    let mut last = ClientError::Closed;
+    for broker in brokers {
+        match ask_leaders(broker, topic).await {
+            Ok(leaders) => return Ok(leaders),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn ask_leaders(broker: &Endpoint, topic: &Topic) -> Result<Vec<Endpoint>, ClientError> {
+    let mut connection = Connection::open(broker).await?;
+    let answer = describe(&mut connection, &topic.versions, &topic.name).await?;
+    let found = leaders(&answer, only_topic(&answer, &topic.name)?, None).await?;
+    let found = found.filter(|leaders| leaders.len() >= topic.leaders.len());
+    let mut leaders = found.ok_or_else(|| ClientError::Topic("partitions have no leader".to_owned()))?;
+    // Partitions that were added since have no part in the run.
+    leaders.truncate(topic.leaders.len());
+    Ok(leaders)
+}
+
+/// A producer id and its epoch, for a producer without transactions.
+pub async fn init_producer_id(
+    connection: &mut Connection,
+    versions: &Versions,
+) -> Result<(i64, i16), ClientError> {
+    let version = versions.of(ApiKey::InitProducerId, NEWEST_INIT_PRODUCER_ID)?;
+    let request = InitProducerIdRequest {
+        transactional_id: None,
+        transaction_timeout_ms: i32::MAX,
+        ..Default::default()
+    };
+    let answer = connection.call(version, &request).await?;
+    refuse(answer.error_code, "InitProducerId")?;
+    Ok((answer.producer_id, answer.producer_epoch))
 }
 
 /// `None` while a partition has no leader yet.

@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_FRAME_BYTES: i32 = 512 << 20;
 const READ_BYTES: usize = 64 << 10;
-const CLIENT_ID: Str = Str::from_static("kring-loadgen");
+pub const CLIENT_ID: Str = Str::from_static("kring-loadgen");
 
 /// A connection that is used for one request at a time, until it is split.
 pub struct Connection {
@@ -71,18 +71,24 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// The correlation id of the next request.
-    pub fn next_correlation(&self) -> i32 {
-        self.next
+    /// The correlation id of a request that is written next.
+    pub fn take_correlation(&mut self) -> i32 {
+        let correlation = self.next;
+        self.next = self.next.wrapping_add(1) & i32::MAX;
+        correlation
     }
 
     /// Returns the correlation id when all of the request is in the socket.
     pub async fn send<M: ApiMessage>(&mut self, version: i16, request: &M) -> Result<i32, ClientError> {
-        let correlation = self.next;
-        self.next = self.next.wrapping_add(1) & i32::MAX;
+        let correlation = self.take_correlation();
         let frame = encode_request(version, correlation, Some(CLIENT_ID), request)?;
-        self.half.write_parts(&mut parts_of(frame)).await?;
+        self.send_parts(&mut parts_of(frame)).await?;
         Ok(correlation)
+    }
+
+    /// Sends whole requests that are written already.
+    pub async fn send_parts(&mut self, parts: &mut VecDeque<Bytes>) -> Result<(), ClientError> {
+        Ok(self.half.write_parts(parts).await?)
     }
 }
 

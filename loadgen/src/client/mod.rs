@@ -5,6 +5,6 @@ mod cluster;
 mod connection;
 mod error;
 
-pub use cluster::{Endpoint, Topic, Versions, list_offsets, open_topic};
-pub use connection::{Answers, Connection, Requests, decode_answer};
+pub use cluster::{Endpoint, Topic, Versions, init_producer_id, list_offsets, open_topic, refresh_leaders};
+pub use connection::{Answers, CLIENT_ID, Connection, Requests, decode_answer};
 pub use error::ClientError;

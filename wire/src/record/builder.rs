@@ -70,6 +70,12 @@ impl BatchBuilder {
         BatchBuilder { header, compression, plain: BytesMut::new(), max_timestamp_offset_delta: 0 }
     }
 
+    /// As [`BatchBuilder::new`], with memory for the records that must be empty.
+    pub fn with_buffer(compression: Compression, buffer: BytesMut) -> BatchBuilder {
+        assert!(buffer.is_empty(), "a batch begins without records");
+        BatchBuilder { plain: buffer, ..BatchBuilder::new(compression) }
+    }
+
     /// Offset of the first record.
     pub fn base_offset(mut self, base_offset: i64) -> Self {
         assert!(base_offset >= 0, "offsets start at 0");

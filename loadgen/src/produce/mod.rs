@@ -1,0 +1,458 @@
+//! A producer: sends what is due, never waits for answers except for room in flight. Lives on one shard.
+//!
+//! ```text
+//!  source: what is due ──► gather: a batch for each partition ──► lane ──► pipe to the leader ──► answers
+//!                                                                  ▲                                │
+//!                                                                  └── failed, where idempotent ◄───┴──► counters
+//! ```
+
+mod backoff;
+mod batch;
+mod frame;
+mod gather;
+mod lane;
+mod pipe;
+mod router;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kring_runtime::{Monotonic, now, sleep_until, timeout_at, wall_ms, yield_if_needed};
+use kring_wire::record::{BuildError, Compression};
+
+pub use batch::Batch;
+
+use crate::client::{ClientError, Connection, Endpoint, init_producer_id, refresh_leaders};
+use crate::counters::Counters;
+use crate::measure::Measure;
+use crate::own_queue::OwnQueue;
+use crate::pace::{Arrivals, Share, Source, Until};
+use crate::payload::Payload;
+use crate::settings::{Acks, Rate};
+use crate::shared::Window;
+use crate::stamp::Stamp;
+use crate::stats::LATE;
+use crate::work::Plan;
+use backoff::Backoff;
+use frame::ProduceFrame;
+use gather::{Bounds, Gather, Record, record_bytes};
+use lane::{Cause, Lane};
+use pipe::{Desk, Pipe};
+use router::Router;
+
+/// How long after the end what was due before it may still be sent: a broker that keeps up needs a moment.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long a run by count goes on without sending anything.
+const STUCK: Duration = Duration::from_secs(60);
+/// So much is written before it is sent: more would wait for no reason.
+const FLUSH_BYTES: usize = 64 << 10;
+/// Without a rate, batches of keyed records wait for others as long as Kafka's producer lets them by default.
+const CLOSED_LOOP_LINGER: Duration = Duration::from_millis(5);
+/// While lingering the producer looks at what is due in steps of so much at most.
+const LONGEST_STEP: Duration = Duration::from_micros(200);
+const STEPS_OF_A_LINGER: u32 = 16;
+
+/// A producer before the run starts.
+pub struct Connected {
+    index: u32,
+    connections: Vec<Connection>,
+    producer_id: Option<(i64, i16)>,
+}
+
+/// Connects producer `index` to the leaders of all partitions.
+pub async fn connect(plan: &Plan, index: u32) -> Result<Connected, ClientError> {
+    let mut connections = Vec::new();
+    for endpoint in plan.endpoints().0 {
+        connections.push(Connection::open(&endpoint).await?);
+    }
+    let producer_id = match (plan.settings.idempotence, connections.first_mut()) {
+        (true, Some(connection)) => Some(init_producer_id(connection, &plan.topic.versions).await?),
+        _ => None,
+    };
+    Ok(Connected { index, connections, producer_id })
+}
+
+/// A record that is due and has no place yet.
+#[derive(Clone, Copy)]
+struct Due {
+    intended: Monotonic,
+    key: Option<u64>,
+}
+
+/// A producer at work.
+pub struct Producer {
+    plan: Arc<Plan>,
+    desk: Rc<Desk>,
+    source: Source,
+    router: Router,
+    gather: Gather,
+    payload: Payload,
+    pending: Option<Due>,
+    frame: Rc<ProduceFrame>,
+    endpoints: Vec<Endpoint>,
+    pipes: Vec<Option<Pipe>>,
+    /// By partition, the pipe to its leader.
+    routes: Vec<usize>,
+    backoff: Backoff,
+    own: OwnQueue,
+    /// Since when nothing but ourselves kept a batch that was due.
+    departed_at: Monotonic,
+    sent_at: Monotonic,
+}
+
+impl Producer {
+    pub fn new(plan: Arc<Plan>, connected: Connected, counters: Counters) -> Producer {
+        let Connected { index, connections, producer_id } = connected;
+        let settings = &plan.settings;
+        let window = counters.local.window;
+        let (endpoints, routes) = plan.endpoints();
+        let lanes = routes.iter().map(|_| Lane::new(producer_id)).collect();
+        let mut producer = Producer {
+            desk: Rc::new(Desk::new(counters, lanes)),
+            source: source(&plan, index, window),
+            router: Router::new(settings, index, routes.len()),
+            gather: Gather::new(index, routes.len(), bounds(&plan), Compression::default_of(settings.codec)),
+            payload: plan.payload(),
+            pending: None,
+            frame: Rc::new(ProduceFrame::new(
+                plan.topic.versions.produce,
+                &plan.topic.name,
+                settings.acks.as_i16(),
+            )),
+            pipes: Vec::new(),
+            backoff: Backoff::default(),
+            own: OwnQueue::new(window.start),
+            departed_at: window.start,
+            sent_at: window.start,
+            endpoints,
+            routes,
+            plan,
+        };
+        producer.pipes = connections.into_iter().map(|connection| Some(producer.pipe(connection))).collect();
+        producer
+    }
+
+    fn pipe(&self, connection: Connection) -> Pipe {
+        Pipe::new(connection, &self.desk, &self.frame, self.plan.topic.versions.produce)
+    }
+
+    fn window(&self) -> Window {
+        self.desk.counters.local.window
+    }
+
+    /// Until the end of the window, and then until everything is answered.
+    pub async fn run(mut self) {
+        sleep_until(self.window().start).await;
+        while !self.has_sent_all() {
+            self.fill();
+            self.turn(self.gives_up_at()).await;
+        }
+        self.count_unsent();
+        let deadline = now() + self.plan.settings.drain;
+        while !self.is_idle() && now() < deadline {
+            self.turn(deadline).await;
+        }
+        self.give_up();
+        self.note_end();
+        self.desk.counters.shared.producer_is_done();
+    }
+
+    fn gives_up_at(&self) -> Monotonic {
+        let end = self.window().end + GRACE;
+        if self.plan.settings.count.is_some() { end.min(self.sent_at + STUCK) } else { end }
+    }
+
+    fn has_sent_all(&self) -> bool {
+        let at = now();
+        let nothing_left = self.source.next(at).is_none() && self.pending.is_none() && self.gather.is_empty();
+        nothing_left || (at >= self.gives_up_at() && self.is_blocked(at))
+    }
+
+    /// Whether everything that was sent was answered.
+    fn is_idle(&self) -> bool {
+        self.desk.lanes.borrow().iter().all(Lane::is_idle)
+    }
+
+    /// Sends what is written, mends what is broken, and waits until there is something to do, or until `limit`.
+    async fn turn(&mut self, limit: Monotonic) {
+        self.flush().await;
+        if self.desk.stale.get() {
+            self.repair(limit).await;
+        }
+        self.resend();
+        self.wait(limit).await;
+    }
+
+    async fn flush(&mut self) {
+        if self.queued_bytes() == 0 {
+            return;
+        }
+        let began = now();
+        for pipe in self.pipes.iter_mut().flatten() {
+            pipe.flush().await;
+        }
+        let took = began.elapsed();
+        // A write that took long has waited for room in the socket.
+        if took > LATE {
+            self.own.excuse(took);
+        }
+    }
+
+    async fn wait(&mut self, limit: Monotonic) {
+        let changed = self.desk.changed.notified();
+        let at = now();
+        let wake = self.wakes_at(at).min(limit);
+        if wake <= at || self.desk.stale.get() || self.queued_bytes() > 0 {
+            return yield_if_needed().await;
+        }
+        let blocked = self.is_blocked(at);
+        self.desk.wants_room.set(blocked || self.source.next(at).is_none());
+        let _time_or_change = timeout_at(wake, changed).await;
+        self.desk.wants_room.set(false);
+        if blocked {
+            self.own.excuse(at.elapsed());
+        }
+    }
+
+    /// When the next record or batch is due that can be sent.
+    fn wakes_at(&self, at: Monotonic) -> Monotonic {
+        let batch = self.gather.next_due(|partition| self.has_room(partition));
+        let record = match self.pending {
+            None => self.source.next(at).map(|due| due + self.step()),
+            Some(_) => None,
+        };
+        batch.into_iter().chain(record).min().unwrap_or(Monotonic::MAX)
+    }
+
+    fn step(&self) -> Duration {
+        if self.source.is_open() {
+            (self.plan.settings.linger / STEPS_OF_A_LINGER).min(LONGEST_STEP)
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Whether something is due and cannot be sent.
+    fn is_blocked(&self, at: Monotonic) -> bool {
+        self.pending.is_some() || self.gather.ready(at, |partition| !self.has_room(partition)).is_some()
+    }
+
+    fn has_room(&self, partition: usize) -> bool {
+        let room = |pipe: &Pipe| !pipe.is_broken() && pipe.in_flight() < self.plan.settings.in_flight;
+        self.desk.lanes.borrow()[partition].is_flowing()
+            && self.pipes[self.routes[partition]].as_ref().is_some_and(room)
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.pipes.iter().flatten().map(Pipe::queued_bytes).sum()
+    }
+
+    /// Takes what is due into batches, and writes those that are due themselves.
+    fn fill(&mut self) {
+        let (at, wall_ms) = (now(), wall_ms());
+        while self.queued_bytes() < FLUSH_BYTES {
+            let Some(due) = self.pending.take().or_else(|| self.take(at)) else { break };
+            if !self.place(due, at, wall_ms) {
+                self.pending = Some(due);
+                break;
+            }
+        }
+        let last = self.pending.is_none() && self.source.next(at).is_none();
+        let until = if last { Monotonic::MAX } else { at };
+        while let Some(partition) = self.gather.ready(until, |partition| self.has_room(partition)) {
+            self.dispatch(partition);
+        }
+    }
+
+    fn take(&mut self, at: Monotonic) -> Option<Due> {
+        let intended = self.source.take(at)?;
+        Some(Due { intended, key: self.router.draw() })
+    }
+
+    /// False when the record has no place until there is room in flight.
+    fn place(&mut self, due: Due, at: Monotonic, wall_ms: i64) -> bool {
+        let mut partition = self.router.partition(due.key);
+        let key_bytes = self.plan.settings.keys.map(|keys| keys.bytes);
+        let value_bytes =
+            self.payload.size(self.gather.stream(partition), self.gather.next_number(partition));
+        if !self.gather.takes(partition, record_bytes(key_bytes, value_bytes)) {
+            if !self.has_room(partition) {
+                return false;
+            }
+            self.dispatch(partition);
+            partition = self.router.partition(due.key);
+        }
+        // Where the broker sets the pace, a record is meant to be sent when there is room for it.
+        let closed = !self.source.is_open();
+        if closed && !self.gather.is_open(partition) && !self.has_room(partition) {
+            return false;
+        }
+        let due = if closed { Due { intended: at, ..due } } else { due };
+        if let Err(error) = self.append(partition, due, wall_ms) {
+            self.desk.counters.local.failed(&error.to_string(), 1);
+        }
+        if self.gather.is_full(partition) && self.has_room(partition) {
+            self.dispatch(partition);
+        }
+        true
+    }
+
+    fn append(&mut self, partition: usize, due: Due, wall_ms: i64) -> Result<(), BuildError> {
+        let stream = self.gather.stream(partition);
+        let number = self.gather.next_number(partition);
+        let stamp = Stamp { run: self.plan.run, producer: stream.producer, number, intended: due.intended };
+        let bytes = self.payload.size(stream, number);
+        let value = self.payload.value(&stamp, bytes);
+        let record = Record { intended: due.intended, wall_ms, key: self.router.text(due.key), value };
+        self.gather.append(partition, record, &mut self.desk.spare.borrow_mut())
+    }
+
+    /// Writes the partition's batch to the pipe of its leader.
+    fn dispatch(&mut self, partition: usize) {
+        let lanes = &self.desk.lanes;
+        let number = |records| lanes.borrow_mut()[partition].number(records);
+        let Some((batch, due)) = self.gather.close(partition, number) else { return };
+        self.router.sent(partition);
+        match batch {
+            Ok(batch) => {
+                self.note_departure(&batch, due);
+                self.push(batch);
+            }
+            Err(error) => self.desk.counters.local.failed(&error.to_string(), 1),
+        }
+    }
+
+    fn push(&mut self, batch: Batch) {
+        let partition = batch.stream.partition as usize;
+        let answered = self.plan.settings.acks != Acks::None;
+        self.sent_at = now();
+        match self.pipes[self.routes[partition]].as_mut() {
+            Some(pipe) => pipe.push(batch, answered),
+            None => unreachable!("there was room in the pipe"),
+        }
+    }
+
+    /// A batch that was due at `due` begins to be written.
+    fn note_departure(&mut self, batch: &Batch, due: Monotonic) {
+        if self.source.is_open() {
+            let at = now();
+            // Until the batch was due there was nothing that had to be done.
+            self.own.excuse(due.saturating_since(self.departed_at));
+            self.departed_at = at;
+            let delay = self.own.depart(due, at);
+            let local = &self.desk.counters.local;
+            local.lasted(&Measure::Written, batch.times[0], at);
+            local.lasted(&Measure::OwnDelay, at - delay, at);
+        }
+    }
+
+    /// What failed goes again, where nothing of its partition is in flight any more.
+    fn resend(&mut self) {
+        for partition in 0..self.routes.len() {
+            let usable = |pipe: &Option<Pipe>| pipe.as_ref().is_some_and(|pipe| !pipe.is_broken());
+            if !usable(&self.pipes[self.routes[partition]]) {
+                continue;
+            }
+            let again = self.desk.lanes.borrow_mut()[partition].resend();
+            again.into_iter().for_each(|batch| self.push(batch));
+        }
+    }
+
+    /// Asks who leads the partitions now, and connects to those that have no connection.
+    async fn repair(&mut self, limit: Monotonic) {
+        sleep_until((now() + self.backoff.next(now())).min(limit)).await;
+        let mended = timeout_at(limit.max(now() + GRACE), self.reconnect()).await;
+        let mut stats = self.desk.counters.local.stats.borrow_mut();
+        match mended.unwrap_or(Err(ClientError::Timeout)) {
+            Ok(()) => {
+                stats.count("leaders asked for again", 1);
+                self.departed_at = now();
+                self.own.excuse_until(self.departed_at);
+            }
+            Err(error) => {
+                self.desk.stale.set(true);
+                stats.count(&format!("leaders asked for in vain ({error})"), 1);
+            }
+        }
+    }
+
+    async fn reconnect(&mut self) -> Result<(), ClientError> {
+        // Set again by what fails from here on.
+        self.desk.stale.set(false);
+        let leaders = refresh_leaders(&self.endpoints, &self.plan.topic).await?;
+        for (partition, leader) in leaders.into_iter().enumerate() {
+            let known = self.endpoints.iter().position(|endpoint| endpoint.name == leader.name);
+            let place = known.unwrap_or(self.endpoints.len());
+            if known.is_none() {
+                self.endpoints.push(leader);
+                self.pipes.push(None);
+            }
+            if self.pipes[place].as_ref().is_none_or(Pipe::is_broken) {
+                let connection = Connection::open(&self.endpoints[place]).await?;
+                self.pipes[place] = Some(self.pipe(connection));
+            }
+            self.routes[partition] = place;
+        }
+        Ok(())
+    }
+
+    /// What was due and not sent has waited until now at least.
+    fn count_unsent(&mut self) {
+        let at = now();
+        let mut times = self.gather.unsent();
+        times.extend(self.pending.take().map(|due| due.intended));
+        if self.source.is_open() {
+            times.extend(std::iter::from_fn(|| self.source.take(at)));
+            self.desk.counters.waited(&times, at);
+            self.desk.counters.local.stats.borrow_mut().unsent += times.len() as u64;
+        }
+    }
+
+    /// What is not answered by now has failed.
+    fn give_up(&mut self) {
+        let cause = Cause::of(&ClientError::Timeout);
+        for pipe in self.pipes.iter_mut().flatten() {
+            pipe.end(&cause);
+        }
+        let mut lanes = self.desk.lanes.borrow_mut();
+        let returned: Vec<_> = lanes.iter_mut().flat_map(Lane::give_up).collect();
+        returned.into_iter().for_each(|batch| self.desk.give_up(batch, &cause));
+    }
+
+    fn note_end(&self) {
+        let lasted = now().saturating_since(self.window().measured);
+        let mut stats = self.desk.counters.local.stats.borrow_mut();
+        stats.lasted = stats.lasted.max(lasted);
+    }
+}
+
+fn source(plan: &Plan, index: u32, window: Window) -> Source {
+    let settings = &plan.settings;
+    let share = Share { index: u64::from(index), producers: u64::from(settings.producers) };
+    let arrivals = match settings.rate {
+        Rate::Open(rate) => Some(Arrivals::new(window.start, rate, share, settings.spacing, settings.seed)),
+        Rate::Max => None,
+    };
+    let until = match settings.count {
+        None => Until::Time(window.end),
+        Some(count) => {
+            let own = count / share.producers + u64::from(share.index < count % share.producers);
+            Until::Count { measured: window.measured, left: own, end: window.end }
+        }
+    };
+    Source::new(arrivals, until)
+}
+
+fn bounds(plan: &Plan) -> Bounds {
+    let settings = &plan.settings;
+    let key_bytes = settings.keys.map(|keys| keys.bytes);
+    let closed_and_keyed = settings.rate == Rate::Max && key_bytes.is_some();
+    let least = if closed_and_keyed { CLOSED_LOOP_LINGER } else { Duration::ZERO };
+    Bounds {
+        records: settings.batch_records,
+        bytes: settings.batch_bytes,
+        linger: settings.linger.max(least),
+        smallest_record: record_bytes(key_bytes, settings.record_size.smallest()),
+    }
+}
