@@ -15,6 +15,8 @@
 //! | `client` | connections, metadata, errors |
 //! | `produce`, `consume`, `counters` | the clients under load |
 //! | `work` | a whole run: prepare, shards, merge |
+//! | `plot`, `page` | reports as SVG and HTML (pure) |
+//! | `sweep` | the highest rate at which a target holds (pure) |
 //! | `cli` | options, printing, exit code |
 
 pub mod cli;
@@ -42,6 +44,7 @@ mod shared;
 mod sizes;
 pub mod stamp;
 pub mod stats;
+pub mod sweep;
 pub mod text;
 pub mod timeline;
 pub mod verify;

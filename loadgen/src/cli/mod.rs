@@ -7,6 +7,7 @@
 //! | `producing`, `consuming` | options of producers and of consumers |
 //! | `measure` | runs a workload on the shards |
 //! | `report` | results of runs that are over |
+//! | `sweep` | one run after another, to find a rate |
 
 mod command;
 mod consuming;
@@ -15,6 +16,7 @@ mod measure;
 mod output;
 mod producing;
 mod report;
+mod sweep;
 mod target;
 mod timing;
 
@@ -29,6 +31,7 @@ use command::Command;
 use measure::measure;
 use output::print;
 use report::Reporting;
+use sweep::Sweeping;
 
 /// Loads a Kafka broker and measures it from the intended send times.
 #[derive(Debug, Parser)]
@@ -44,6 +47,8 @@ enum Task {
     Load(Command),
     /// Show results that --json wrote: side by side, or added up
     Report(Reporting),
+    /// Find the highest rate at which a latency target holds
+    Sweep(Sweeping),
 }
 
 /// Runs the program.
@@ -63,6 +68,7 @@ fn execute(cli: Cli) -> Result<bool, String> {
     match cli.task {
         Task::Load(command) => load(command),
         Task::Report(options) => report::run(&options),
+        Task::Sweep(options) => sweep::run(options),
     }
 }
 

@@ -10,6 +10,7 @@ use super::measure::on_one_shard;
 use crate::document::Document;
 use crate::plot::chart::to_file;
 use crate::report::Report;
+use crate::sweep::result::Sweep;
 use crate::{hgrm, page, plot};
 
 #[derive(Args, Debug)]
@@ -47,6 +48,12 @@ impl Output {
         let own = || told.into_iter().flatten().collect::<Vec<_>>().join(" ");
         report.label = self.label.clone().unwrap_or_else(own);
     }
+
+    pub fn name_sweep(&self, sweep: &mut Sweep) {
+        let told = ["workload", "topic"].map(|name| sweep.settings.get(name));
+        let own = || format!("sweep of {}", told.into_iter().flatten().collect::<Vec<_>>().join(" "));
+        sweep.label = self.label.clone().unwrap_or_else(own);
+    }
 }
 
 impl Files {
@@ -64,6 +71,25 @@ impl Files {
             write(path, distribution(only(runs, "--hgrm")?)?)?;
         }
         Ok(())
+    }
+}
+
+impl Files {
+    pub fn save_sweep(&self, sweep: &Sweep) -> Result<(), String> {
+        if let Some(path) = &self.json {
+            write(path, sweep.to_json())?;
+        }
+        if let Some(path) = &self.html {
+            write(path, sweep.to_page())?;
+        }
+        if let Some(path) = &self.svg {
+            write(path, to_file(&sweep.charts()))?;
+        }
+        match (&self.hgrm, &sweep.best) {
+            (Some(path), Some(best)) => write(path, distribution(best)?),
+            (Some(_), None) => Err("there is no distribution: no rate was found".to_owned()),
+            (None, _) => Ok(()),
+        }
     }
 }
 

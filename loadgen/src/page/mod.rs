@@ -25,6 +25,11 @@ figure,.scroll{background:#14181f;border-color:#2a313c}th,td{border-color:#232a3
 
 /// One run, or several side by side.
 pub fn of_runs(title: &str, runs: &[Report]) -> String {
+    page(title, &of_runs_body(runs))
+}
+
+/// The same as a part of a page.
+pub fn of_runs_body(runs: &[Report]) -> String {
     let mut body = tables::warnings(runs);
     body.push_str(&section("Result", &tables::amounts(runs)));
     body.push_str(&section("Latency", &tables::latencies(runs)));
@@ -32,7 +37,7 @@ pub fn of_runs(title: &str, runs: &[Report]) -> String {
     body.push_str(&section("Errors and the load generator itself", &tables::own(runs)));
     body.push_str(&section("Settings", &tables::rows(runs, |run| &run.settings)));
     body.push_str(&section("Machine of the load generator", &tables::rows(runs, |run| &run.machine)));
-    page(title, &body)
+    body
 }
 
 /// A whole file.

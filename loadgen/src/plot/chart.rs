@@ -84,11 +84,16 @@ impl Chart {
         svg.into_text()
     }
 
+    /// Lines without a name belong to others.
+    fn named(&self) -> impl Iterator<Item = &Series> {
+        self.series.iter().filter(|series| !series.name.is_empty())
+    }
+
     /// The places of the legend's entries, in rows.
     fn legend(&self) -> Vec<(f64, f64)> {
         let (mut x, mut y) = (LEFT, TITLE + 10.0);
         let mut places = Vec::new();
-        for series in &self.series {
+        for series in self.named() {
             let width = 34.0 + LETTER * series.name.chars().count() as f64;
             if x > LEFT && x + width > WIDTH - RIGHT {
                 (x, y) = (LEFT, y + LEGEND_ROW);
@@ -124,7 +129,7 @@ impl Chart {
     }
 
     fn write_legend(&self, svg: &mut Svg) {
-        for (series, (x, y)) in self.series.iter().zip(self.legend()) {
+        for (series, (x, y)) in self.named().zip(self.legend()) {
             svg.path(&line_class(series), [Some((x, y - 4.0)), Some((x + 20.0, y - 4.0))].into_iter());
             svg.text("ink", (x + 25.0, y), Anchor::Start, &series.name);
         }

@@ -6,10 +6,12 @@
 //! | `chart` | axes, lines and a legend as SVG |
 //! | `svg` | elements, escaping, the style sheet |
 //! | `distribution` | latency by percentile |
+//! | `curve` | latency against rate |
 //! | `history` | rate, latency and own CPU over time |
 
 pub mod axis;
 pub mod chart;
+pub mod curve;
 pub mod distribution;
 pub mod history;
 pub mod svg;
