@@ -15,9 +15,11 @@ mod rng;
 mod task;
 mod time;
 
+pub mod cgroup;
 pub mod channel;
 pub mod disk;
 pub mod fs;
+pub mod host;
 pub mod local;
 pub mod net;
 pub mod process;

@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use crate::cgroup;
+
 /// Of x86-64 and of nearly every aarch64 kernel.
 const PAGE_BYTES: u64 = 4096;
 
@@ -21,6 +23,11 @@ pub fn pid() -> u32 {
     std::process::id()
 }
 
+/// Whether this process acts as root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Resident memory in bytes; zero when the kernel does not say.
 pub fn resident_bytes() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
@@ -28,18 +35,13 @@ pub fn resident_bytes() -> u64 {
     pages * PAGE_BYTES
 }
 
-/// Memory that this process may use at most, in bytes: that of the machine or of its container, whichever is less.
+/// Memory that this process may use at most, in bytes: that of the machine or of its control groups, whichever is less.
 /// Absent when the kernel does not say.
 pub fn memory_bytes() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| kib_of(&text, "MemTotal:"));
-    let limits =
-        CONTAINER_LIMITS.iter().filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
-    limits.chain(machine).min()
+    let limit = cgroup::memory_limit(&|path| fs::read_to_string(path).ok(), "/proc/self");
+    limit.into_iter().chain(machine).min()
 }
-
-/// Of a container that sees its own control group as the root: version 2 and version 1.
-const CONTAINER_LIMITS: [&str; 2] =
-    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
 fn kib_of(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(name))?;

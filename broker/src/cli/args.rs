@@ -31,7 +31,7 @@ pub enum Command {
     /// Check, mend and print the files of logs that no broker uses now
     #[command(subcommand)]
     Log(LogCommand),
-    /// Look at how the host is set up
+    /// Check and set up the host, and measure its disk
     #[command(subcommand)]
     Tune(TuneCommand),
 }
@@ -204,8 +204,45 @@ pub enum DumpFormat {
 
 #[derive(Debug, Subcommand)]
 pub enum TuneCommand {
-    /// Say for each point what was found, what is wanted, and why
-    Check,
+    /// Say for each point what was found, what is wanted, why, and what it costs
+    ///
+    /// Changes nothing. The exit code is 0 when nothing is to be done, 1 when something could be better, 3 when the broker
+    /// would not start or could lose what it acknowledged, and 2 for errors.
+    Check {
+        #[command(flatten)]
+        at: DataDirArg,
+        /// Look at the limits of this process, such as a running broker, instead of those of this shell
+        #[arg(long, value_name = "PID")]
+        pid: Option<u32>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set what `check` proposes and this host allows (as root)
+    ///
+    /// Writes a script that puts everything back, then the files of /proc/sys and /sys that `check` names, each until the
+    /// next boot. The exit code is 0 when all were set or none was to be, 1 when some were not, and 2 when nothing was
+    /// done because of an error.
+    Apply {
+        #[command(flatten)]
+        at: DataDirArg,
+        /// Show what would be set, and set nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// The script that puts everything back
+        #[arg(long, value_name = "FILE", default_value = "/var/lib/kring-tune/undo.sh")]
+        undo: PathBuf,
+        /// Only this point of `check`; repeatable
+        #[arg(long, value_name = "POINT")]
+        only: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct DataDirArg {
+    /// Where the data lives, or will
+    #[arg(long, value_name = "DIR", default_value = "./kring-data")]
+    pub data_dir: PathBuf,
 }
 
 fn host_port(text: &str) -> Result<String, String> {

@@ -4,18 +4,20 @@
 pub mod args;
 mod client;
 mod consume;
+mod json;
 mod log;
 mod produce;
 mod shard;
 mod start;
 mod topic;
+mod tune;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, Command, ConfigCommand, TuneCommand};
+use args::{Cli, Command, ConfigCommand};
 
 /// Parses the process's arguments and does what they say.
 pub fn run() -> ExitCode {
@@ -33,17 +35,12 @@ fn execute(cli: Cli) -> Result<ExitCode, String> {
         Command::Log(command) => return Ok(log::run(command)),
         Command::Start(args) => start::run(args),
         Command::Config(ConfigCommand::List) => print(&crate::config::list_text()),
-        Command::Tune(TuneCommand::Check) => print(&tuning()),
+        Command::Tune(command) => return tune::run(command),
         Command::Topic(command) => topic::run(command),
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
     };
     done.map(|()| ExitCode::SUCCESS)
-}
-
-fn tuning() -> String {
-    let read = |path: &str| kring_runtime::process::read_text(path.as_ref()).ok();
-    kring_tuning::render(&kring_tuning::check(&read))
 }
 
 /// Writes to standard output; a reader that has gone away is no error, as in any pipe.

@@ -22,7 +22,7 @@ pub(crate) fn check(shards: usize) -> Result<(), RuntimeError> {
     limits::check(shards)
 }
 
-fn try_ring() -> Result<(), RuntimeError> {
+pub(crate) fn try_ring() -> Result<(), RuntimeError> {
     let mut params = [0_u64; PARAMS_BYTES / 8];
     // SAFETY: the kernel reads and writes at most PARAMS_BYTES bytes at the pointer, all of which are ours.
     let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, 2_u32, params.as_mut_ptr()) };

@@ -12,9 +12,10 @@ use kring_wire::record::{
 };
 
 use super::out::Out;
-use super::{Result, State, failed, json};
+use super::{Result, State, failed};
 use crate::cli::args::DumpFormat;
 use crate::cli::client::ClientError;
+use crate::cli::json;
 
 /// What is to be printed, and how.
 #[derive(Clone, Copy)]

@@ -2,7 +2,6 @@
 //! Never changes anything but by `repair --yes`. Exit codes: 0 sound, 1 damaged, 2 an error.
 
 mod dump;
-mod json;
 mod out;
 mod repair;
 mod verify;

@@ -1,7 +1,7 @@
-//! JSON, as far as `dump` needs it. Writes only.
+//! JSON, as far as the commands need it. Writes only.
 
 /// Appends a string with its quotes.
-pub(super) fn string(out: &mut String, text: &str) {
+pub(in crate::cli) fn string(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {
@@ -18,7 +18,7 @@ pub(super) fn string(out: &mut String, text: &str) {
 }
 
 /// Appends `,"name":` and the bytes: as a string where they are UTF-8, else under `nameHex` in hexadecimal.
-pub(super) fn bytes(out: &mut String, name: &str, bytes: Option<&[u8]>) {
+pub(in crate::cli) fn bytes(out: &mut String, name: &str, bytes: Option<&[u8]>) {
     match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
         None => out.push_str(&format!(",\"{name}\":null")),
         Some((_, Ok(text))) => {

@@ -1,0 +1,61 @@
+//! `kring tune`, as a user runs it, on whatever host the test runs on.
+#![allow(clippy::disallowed_methods, reason = "a test process is outside the simulation")]
+
+use std::process::{Command, Output};
+
+fn kring(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kring")).args(words).output().expect("kring runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+#[test]
+fn check_reports_every_group_and_its_exit_code_says_the_worst() {
+    let output = kring(&["tune", "check", "--data-dir", "/tmp"]);
+    let shown = text(&output.stdout);
+    for group in ["kernel", "limits", "container", "cpu", "memory", "disk", "network"] {
+        assert!(shown.lines().any(|line| line == group), "{group}: {shown}");
+    }
+    let has = |word: &str| shown.lines().any(|line| line.starts_with(&format!("  {word} ")));
+    let expected = if has("stops") || has("unsafe") { 3 } else { i32::from(has("tune")) };
+    assert_eq!(code(&output), expected, "{shown}");
+}
+
+#[test]
+fn the_json_of_check_has_a_line_for_each_point_that_the_terminal_shows() {
+    let json = text(&kring(&["tune", "check", "--json"]).stdout);
+    let points: Vec<&str> = json.lines().filter(|line| line.starts_with("{\"group\":")).collect();
+    assert!(json.starts_with("{\"host\":\"Linux ") && json.ends_with("\n]}\n"), "{json}");
+    assert!(points.len() >= 20 && points.iter().all(|line| line.contains("\"verdict\":\"")), "{json}");
+    let shown = text(&kring(&["tune", "check"]).stdout);
+    assert_eq!(
+        shown.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")).count(),
+        points.len()
+    );
+}
+
+#[test]
+fn a_dry_run_of_apply_needs_no_root_and_writes_no_script() {
+    let undo = std::env::temp_dir().join(format!("kring-tune-undo-{}", std::process::id()));
+    let output = kring(&["tune", "apply", "--dry-run", "--undo", undo.to_str().expect("a name")]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    assert!(!undo.exists());
+}
+
+#[test]
+fn an_error_is_one_sentence_and_exit_code_2() {
+    for words in
+        [&["tune", "apply", "--dry-run", "--only", "luck"][..], &["tune", "check", "--pid", "4294967295"]]
+    {
+        let output = kring(words);
+        let complaint = text(&output.stderr);
+        assert_eq!((code(&output), complaint.lines().count()), (2, 1), "{complaint}");
+        assert!(complaint.starts_with("kring: there is no "), "{complaint}");
+    }
+}
