@@ -32,13 +32,22 @@ pub struct Cpu {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Thread {
     pub cpu: Duration,
-    /// From the start to the end of its clients.
+    /// The measured slots.
     pub elapsed: Duration,
     /// Part of its core in the slot in which it used most.
     pub busiest: f64,
 }
 
 impl Thread {
+    /// One slot more.
+    pub fn and(self, slot: Thread) -> Thread {
+        Thread {
+            cpu: self.cpu + slot.cpu,
+            elapsed: self.elapsed + slot.elapsed,
+            busiest: self.busiest.max(slot.share()),
+        }
+    }
+
     /// Part of its core.
     pub fn share(&self) -> f64 {
         let elapsed = self.elapsed.as_secs_f64();

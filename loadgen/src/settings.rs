@@ -95,6 +95,8 @@ pub struct Settings {
     pub in_flight: usize,
     pub warm_up: Duration,
     pub duration: Duration,
+    /// Wall clock, in ms, at which to start; as soon as all is connected when absent.
+    pub start_at: Option<u64>,
     /// Ends the run after so many measured records, if the duration is not over before.
     pub count: Option<u64>,
     /// How long answers are waited for after the last record was sent.
@@ -131,6 +133,7 @@ impl Settings {
             in_flight: 5,
             warm_up: Duration::from_secs(2),
             duration: Duration::from_secs(10),
+            start_at: None,
             count: None,
             drain: Duration::from_secs(10),
             fetch_bytes: 1 << 20,

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::time::Duration;
 
 use kring_runtime::channel::Event;
-use kring_runtime::{Monotonic, now};
+use kring_runtime::{Monotonic, now, wall_ms};
 
 use crate::client::ClientError;
 use crate::measure::Measure;
+use crate::report::Thread;
 use crate::settings::Settings;
 use crate::stats::{Amount, Stats};
 use crate::timeline::{Recorder, Slot, slot_length};
@@ -27,11 +28,14 @@ pub struct Shared {
     changed: Event,
     producing: AtomicUsize,
     acknowledged_end: Vec<AtomicI64>,
+    /// Wall clock in ms; as soon as everybody is ready when absent.
+    start_at: Option<u64>,
 }
 
 impl Shared {
-    pub fn new(shards: usize, producers: usize, partitions: usize) -> Arc<Shared> {
+    pub fn new(shards: usize, producers: usize, partitions: usize, start_at: Option<u64>) -> Arc<Shared> {
         Arc::new(Shared {
+            start_at,
             waiting: AtomicUsize::new(shards),
             failed: AtomicBool::new(false),
             start_ns: AtomicU64::new(0),
@@ -50,7 +54,8 @@ impl Shared {
     /// This shard is ready: waits for the others; all get the same time to start at.
     pub async fn ready(&self) -> Result<Monotonic, ClientError> {
         if self.waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.start_ns.store((now() + HEAD_START).as_nanos(), Ordering::SeqCst);
+            let start = self.start_time().inspect_err(|_| self.fail())?;
+            self.start_ns.store(start.as_nanos(), Ordering::SeqCst);
             self.changed.notify_all();
         }
         loop {
@@ -62,6 +67,17 @@ impl Shared {
                 0 => changed.await,
                 start => return Ok(Monotonic::from_nanos(start)),
             }
+        }
+    }
+
+    /// The instances of a run begin at the same wall clock or not at all: one that is late would be measured as if it
+    /// had been there.
+    fn start_time(&self) -> Result<Monotonic, ClientError> {
+        let Some(start_at) = self.start_at else { return Ok(now() + HEAD_START) };
+        let wall = wall_ms().unsigned_abs();
+        match start_at.checked_sub(wall) {
+            Some(left) => Ok(now() + Duration::from_millis(left)),
+            None => Err(ClientError::Late { by: Duration::from_millis(wall - start_at) }),
         }
     }
 
@@ -110,8 +126,8 @@ pub struct Local {
     pub ledger: RefCell<Ledger>,
     pub arrivals: RefCell<Arrivals>,
     pub in_flight: Cell<usize>,
-    /// Part of its core that this thread used in the measured slot in which it used most.
-    pub busiest: Cell<f64>,
+    /// What this thread used of its core in the measured slots.
+    pub thread: Cell<Thread>,
 }
 
 impl Local {
@@ -124,20 +140,21 @@ impl Local {
             ledger: RefCell::default(),
             arrivals: RefCell::default(),
             in_flight: Cell::new(0),
-            busiest: Cell::new(0.0),
+            thread: Cell::default(),
         }
     }
 
-    /// Slot `index` has ended; in it this thread used this part of its core.
-    pub fn end_slot(&self, index: usize, busy: f64) -> Option<Slot> {
+    /// Slot `index` has ended; `cpu` is what this thread used in `elapsed`.
+    pub fn end_slot(&self, index: usize, cpu: Duration, elapsed: Duration) -> Option<Slot> {
+        let used = Thread { cpu, elapsed, busiest: 0.0 };
         let mut timeline = self.timeline.borrow_mut();
-        let end = timeline.end_of(index);
+        let (end, slot_length) = (timeline.end_of(index), timeline.length());
         timeline.close_before(end);
         let slot = timeline.closed_mut(index)?;
-        slot.busy = busy;
+        slot.busy = used.share();
         slot.in_flight = self.in_flight.get() as u64;
-        if self.window.covers(end) {
-            self.busiest.set(self.busiest.get().max(busy));
+        if self.window.covers(end - slot_length / 2) {
+            self.thread.set(self.thread.get().and(used));
         }
         Some(slot.clone())
     }

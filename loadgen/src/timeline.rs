@@ -11,8 +11,8 @@ use crate::latencies::Latencies;
 use crate::measure::{Measure, Measures};
 use crate::stats::Amount;
 
-/// A run of a day has slots of 24 s: more than these are of no use in a plot or a file.
-const MAX_SLOTS: u64 = 3600;
+/// More than these are of no use in a plot or a file: an hour has slots of 1 s, a day of 22 s.
+const MAX_SLOTS: u64 = 4000;
 
 /// How long a slot is in a run of this length: a second, or whole seconds so that there are not too many.
 pub fn slot_length(run: Duration) -> Duration {
@@ -90,6 +90,11 @@ impl Recorder {
         while self.end_of(self.closed.len()) <= time {
             self.close();
         }
+    }
+
+    /// Of a slot.
+    pub fn length(&self) -> Duration {
+        self.length
     }
 
     /// When slot `index` ends.
@@ -213,8 +218,8 @@ mod tests {
     #[test]
     fn a_long_run_has_longer_slots() {
         assert_eq!(slot_length(Duration::from_millis(10)), SECOND);
-        assert_eq!(slot_length(3600 * SECOND), SECOND);
-        assert_eq!(slot_length(86_400 * SECOND), 24 * SECOND);
+        assert_eq!(slot_length(4000 * SECOND), SECOND);
+        assert_eq!(slot_length(86_400 * SECOND), 22 * SECOND);
     }
 
     #[test]

@@ -106,7 +106,7 @@ type Told = (usize, Slot);
 impl Worker {
     pub fn new(plan: Plan, shards: usize) -> Worker {
         let producers = if plan.settings.produces() { plan.settings.producers as usize } else { 0 };
-        let shared = Shared::new(shards, producers, plan.topic.leaders.len());
+        let shared = Shared::new(shards, producers, plan.topic.leaders.len(), plan.settings.start_at);
         Worker { plan: Arc::new(plan), shared, shards, live: None }
     }
 
@@ -135,15 +135,9 @@ impl Worker {
         let watching =
             spawn(Queue::Background, watch(local.clone(), self.live.clone().map(|(sender, _)| sender)));
         let showing = self.show(shard, local.window);
-        let (began, cpu) = (now(), thread_cpu());
         for task in self.spawn_crew(crew, &local) {
             task.await;
         }
-        let thread = Thread {
-            cpu: thread_cpu().saturating_sub(cpu),
-            elapsed: began.elapsed(),
-            busiest: local.busiest.get(),
-        };
         drop((watching, showing));
         let recorder = Recorder::new(start, local.window.end - start);
         Ok(Outcome {
@@ -151,7 +145,7 @@ impl Worker {
             ledger: local.ledger.take(),
             arrivals: local.arrivals.take(),
             slots: local.timeline.replace(recorder).finish(),
-            threads: vec![thread],
+            threads: vec![local.thread.get()],
             started_ms,
         })
     }
@@ -213,13 +207,13 @@ fn wall_at(time: Monotonic) -> u64 {
 
 /// At the end of each slot: closes it, adds what is only known then, and tells it to whom it may concern.
 async fn watch(local: Rc<Local>, live: Option<Sender<Told>>) {
+    sleep_until(local.window.start).await;
     let (mut at, mut cpu) = (now(), thread_cpu());
     for index in 0.. {
         let end = local.timeline.borrow().end_of(index);
         sleep_until(end).await;
         let (then, used) = (std::mem::replace(&mut at, now()), std::mem::replace(&mut cpu, thread_cpu()));
-        let busy = (cpu - used).as_secs_f64() / (at - then).as_secs_f64();
-        if let Some(slot) = local.end_slot(index, busy)
+        if let Some(slot) = local.end_slot(index, cpu.saturating_sub(used), at - then)
             && let Some(live) = &live
         {
             // A line that is shown late is of no use: what does not fit is left out.

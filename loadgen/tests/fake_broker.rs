@@ -11,7 +11,7 @@ use kring_loadgen::measure::Measure;
 use kring_loadgen::text::table;
 use kring_loadgen::{Rate, Report, Settings, Sizes, Worker, Workload, prepare};
 use kring_runtime::net::{Listener, Stream};
-use kring_runtime::{Monotonic, Queue, now, sim, sleep_until, spawn};
+use kring_runtime::{Monotonic, Queue, now, sim, sleep_until, spawn, wall_ms};
 use kring_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use kring_wire::messages::fetch_request::FetchRequest;
 use kring_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
@@ -217,6 +217,11 @@ fn metadata() -> MetadataResponse {
 
 /// A thousand records a second for ten seconds, through a broker with this fault.
 fn run(fault: Fault) -> Report {
+    run_with(fault, |_| ()).unwrap()
+}
+
+/// The same with other settings.
+fn run_with(fault: Fault, change: fn(&mut Settings)) -> Result<Report, String> {
     let mut reports = sim::run(sim::SimConfig::new(1, 1), move |_| async move {
         let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], PORT))).unwrap();
         let broker = Rc::new(Broker {
@@ -232,17 +237,18 @@ fn run(fault: Fault) -> Report {
                 spawn(Queue::Net, broker.clone().serve(stream)).detach();
             }
         });
-        let settings = Settings {
+        let mut settings = Settings {
             rate: Rate::Open(1000),
             record_size: Sizes::fixed(100),
             warm_up: Duration::ZERO,
             verify: true,
             ..Settings::of(Workload::EndToEnd, "t")
         };
+        change(&mut settings);
         let plan = prepare(settings.clone()).await.unwrap();
-        let outcome = Worker::new(plan, 1).run(0).await.unwrap();
+        let outcome = Worker::new(plan, 1).run(0).await.map_err(|error| error.to_string())?;
         drop(accepting);
-        Report::new(&settings, outcome, Default::default())
+        Ok(Report::new(&settings, outcome, Default::default()))
     })
     .unwrap();
     reports.remove(0)
@@ -273,6 +279,36 @@ fn a_broker_that_stalls_once_shows_in_the_percentiles_as_if_nobody_had_waited() 
     assert!(summary.p99 > Duration::from_millis(850), "{summary:?}");
     assert!(summary.p999 > Duration::from_millis(950), "{summary:?}");
     assert!(report.is_good(), "late is not lost");
+}
+
+#[test]
+fn a_stall_is_seen_in_its_second_and_is_not_the_load_generators_fault() {
+    let report = run(Fault::Stall(SECOND));
+    // It begins just before second 2 of the run and ends just before second 3.
+    let produced: Vec<u64> = report.slots.iter().map(|slot| slot.produced.records).collect();
+    assert!(produced[1] < 1000 && produced[2] > 1000, "{produced:?}");
+    assert_eq!(produced.iter().sum::<u64>(), 10_000);
+    let p99 = |slot: usize| report.slots[slot].measures().get(&Measure::Acknowledged).quantile(0.99);
+    assert!(p99(1) < Duration::from_millis(10) && p99(2) > Duration::from_millis(900));
+    let longest = report.stats.of(&Measure::Written).summary().max;
+    assert!(longest > Duration::from_millis(500), "they waited here: {longest:?}");
+    assert_eq!(report.missed().late, 0, "for the broker");
+}
+
+#[test]
+fn an_instance_starts_at_the_time_that_it_is_told() {
+    let start = |settings: &mut Settings| settings.start_at = Some(wall_ms().unsigned_abs() + 3000);
+    let report = run_with(Fault::None, start).unwrap();
+    let soon = run_with(Fault::None, |settings| settings.start_at = None).unwrap();
+    assert!(report.started_ms > soon.started_ms + 2900, "{} and {}", report.started_ms, soon.started_ms);
+    assert_eq!(report.stats.of(&Measure::Received).count(), 10_000);
+}
+
+#[test]
+fn an_instance_that_is_late_for_the_start_does_not_take_part() {
+    let late = |settings: &mut Settings| settings.start_at = Some(wall_ms().unsigned_abs() - 20);
+    let error = run_with(Fault::None, late).unwrap_err();
+    assert!(error.contains("--start-at passed"), "{error}");
 }
 
 #[test]

@@ -104,6 +104,9 @@ pub fn run(options: Sweeping) -> Result<bool, String> {
     let target = options.target.target();
     let (common, settings) = options.load.into_settings()?;
     let search = options.search.from(settings.rate)?;
+    if settings.start_at.is_some() {
+        return Err("a sweep is many runs: --start-at is for one".to_owned());
+    }
     let mut sweep = Sweep::new(target, &settings);
     common.output.name_sweep(&mut sweep);
     print(&introduction(&sweep, &common, &settings))?;

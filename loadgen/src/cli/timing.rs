@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use kring_runtime::wall_ms;
 
 use crate::settings::{Settings, Workload};
 
@@ -20,6 +21,40 @@ pub struct Timing {
     /// Seconds of load before what is measured
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
     warm_up: Duration,
+    /// Start at this Unix time in seconds, or so long from now (+5s): instances with one start time add up
+    #[arg(long, value_name = "TIME", value_parser = start)]
+    start_at: Option<StartAt>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum StartAt {
+    Unix(Duration),
+    In(Duration),
+}
+
+impl StartAt {
+    fn to_wall_ms(self) -> u64 {
+        let time = match self {
+            StartAt::Unix(time) => time,
+            StartAt::In(time) => Duration::from_millis(wall_ms().unsigned_abs()) + time,
+        };
+        u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Later than any clock here will show.
+const LAST_UNIX_S: f64 = 1e11;
+
+fn start(text: &str) -> Result<StartAt, String> {
+    match text.strip_prefix('+') {
+        Some(text) => seconds(text.strip_suffix('s').unwrap_or(text)).map(StartAt::In),
+        None => match text.parse::<f64>() {
+            Ok(time) if (0.0..LAST_UNIX_S).contains(&time) => {
+                Ok(StartAt::Unix(Duration::from_secs_f64(time)))
+            }
+            _ => Err(format!("{text} is neither a Unix time in seconds nor such as +5s")),
+        },
+    }
 }
 
 impl Timing {
@@ -27,6 +62,7 @@ impl Timing {
         let usual = if self.count.is_some() { DURATION_OF_A_COUNT } else { settings.duration };
         settings.duration = self.duration.unwrap_or(usual);
         settings.count = self.count;
+        settings.start_at = self.start_at.map(StartAt::to_wall_ms);
         settings.warm_up = if settings.workload == Workload::Consume { Duration::ZERO } else { self.warm_up };
     }
 }
@@ -36,4 +72,18 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     let duration = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
     // A day: long enough, and times add up without overflow.
     if duration.as_secs() > 86_400 { Err("at most 86400".to_owned()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_a_unix_time_or_a_while_from_now() {
+        assert_eq!(start("+5s"), Ok(StartAt::In(Duration::from_secs(5))));
+        assert_eq!(start("+0.5"), Ok(StartAt::In(Duration::from_millis(500))));
+        assert_eq!(start("1700000000.25").map(StartAt::to_wall_ms), Ok(1_700_000_000_250));
+        assert!(start("soon").is_err() && start("-5").is_err() && start("1e30").is_err());
+        assert!(StartAt::In(Duration::from_secs(5)).to_wall_ms() > 1_700_000_000_000);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use kring_wire::record::{BuildError, RecordError};
 use kring_wire::{DecodeError, EncodeError, ErrorCode};
@@ -45,6 +46,10 @@ pub enum ClientError {
     Build(BuildError),
     /// The topic is not as the options say.
     Topic(String),
+    /// The time to start at has passed.
+    Late {
+        by: Duration,
+    },
     /// Another client of this run failed first.
     Aborted,
 }
@@ -77,6 +82,11 @@ impl fmt::Display for ClientError {
             Self::Records(error) => write!(f, "record batches cannot be read: {error}"),
             Self::Build(error) => write!(f, "a batch cannot be made: {error}"),
             Self::Topic(sentence) => f.write_str(sentence),
+            Self::Late { by } => write!(
+                f,
+                "the time of --start-at passed {} ms before everything was connected: choose a later one",
+                by.as_millis()
+            ),
             Self::Aborted => f.write_str("another client failed"),
         }
     }
