@@ -12,18 +12,21 @@
 //! | `report`, `rows` | the result of a run (pure) |
 //! | `document`, `text`, `hgrm`, `live` | its forms: JSON, table, HdrHistogram's text, the line while it runs (pure) |
 //! | `host` | CPU time, and where it ran |
-//! | `client` | connections, metadata, errors |
-//! | `produce`, `consume`, `counters` | the clients under load |
+//! | `client`, `backoff` | connections, metadata, errors, waits between tries |
+//! | `produce`, `consume`, `groups`, `connections`, `counters` | the clients under load |
 //! | `work` | a whole run: prepare, shards, merge |
 //! | `plot`, `page` | reports as SVG and HTML (pure) |
 //! | `sweep` | the highest rate at which a target holds (pure) |
 //! | `cli` | options, printing, exit code |
 
+mod backoff;
 pub mod cli;
 pub mod client;
+mod connections;
 mod consume;
 mod counters;
 pub mod document;
+mod groups;
 pub mod hgrm;
 mod host;
 mod keys;
@@ -53,6 +56,6 @@ mod work;
 pub use document::Document;
 pub use keys::KeySpace;
 pub use report::{Cpu, Report};
-pub use settings::{Acks, Rate, Settings, Start, Workload};
+pub use settings::{Acks, ConnectionLoad, GroupLoad, Rate, Settings, Workload};
 pub use sizes::Sizes;
 pub use work::{Outcome, Plan, Worker, prepare};

@@ -88,7 +88,8 @@ impl Report {
             measured: match (settings.produces(), settings.count) {
                 (true, None) => settings.duration,
                 (true, Some(_)) => outcome.stats.lasted,
-                (false, _) => outcome.stats.reading,
+                (false, _) if settings.consumes() => outcome.stats.reading,
+                (false, _) => settings.duration,
             },
             slot: slot_length(settings.warm_up + settings.duration),
             judgement: settings.verify.then(|| judge(&outcome.ledger, &outcome.arrivals)),

@@ -18,6 +18,44 @@ pub enum Workload {
     Consume,
     /// Produce and consume; latency from the intended send time to receipt.
     EndToEnd,
+    /// Produce, follow what is produced, and read what was there before, all at once.
+    Mixed,
+    /// Members of a consumer group that come and go.
+    Groups,
+    /// Many connections that do little.
+    Connections,
+}
+
+/// A consumer group under load.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupLoad {
+    /// One is made up where it is empty.
+    pub name: String,
+    pub members: u32,
+    pub change_every: Duration,
+    pub heartbeat_every: Duration,
+    pub commit_every: Duration,
+    pub session_ms: i32,
+    pub rebalance_ms: i32,
+}
+
+/// Connections that do little.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConnectionLoad {
+    pub connections: u32,
+    /// How many are opened in a second.
+    pub per_second: u64,
+    /// Between small requests on each; absent where they are idle.
+    pub every: Option<Duration>,
+    /// Fetches from the topic are read so fast; absent where nothing is fetched.
+    pub read_bytes_per_s: Option<u32>,
+}
+
+impl ConnectionLoad {
+    /// How long it takes to open all of them.
+    pub fn opening(&self) -> Duration {
+        Duration::from_secs_f64(f64::from(self.connections) / self.per_second.max(1) as f64)
+    }
 }
 
 /// How fast producers send.
@@ -55,13 +93,6 @@ pub enum Filler {
     Text,
 }
 
-/// When the clients begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    Earliest,
-    Latest,
-}
-
 /// Everything that a run needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -72,7 +103,10 @@ pub struct Settings {
     /// Makes the topic with this many partitions when it is not there.
     pub partitions: Option<i32>,
     pub producers: u32,
+    /// Those that read everything, or follow the producers.
     pub consumers: u32,
+    /// Those that read from the beginning again and again.
+    pub history_readers: u32,
     /// Sizes of values.
     pub record_size: Sizes,
     /// Absent: records have no keys.
@@ -103,6 +137,8 @@ pub struct Settings {
     pub drain: Duration,
     pub fetch_bytes: i32,
     pub verify: bool,
+    pub group: GroupLoad,
+    pub connecting: ConnectionLoad,
     /// A process whose CPU time is reported too.
     pub pid: Option<u32>,
 }
@@ -118,6 +154,7 @@ impl Settings {
             partitions: None,
             producers: 1,
             consumers: 1,
+            history_readers: 1,
             record_size: Sizes::fixed(1024),
             keys: None,
             batch_records: u64::MAX,
@@ -138,47 +175,64 @@ impl Settings {
             drain: Duration::from_secs(10),
             fetch_bytes: 1 << 20,
             verify: false,
+            group: GroupLoad::default(),
+            connecting: ConnectionLoad::default(),
             pid: None,
         }
     }
 
     pub fn produces(&self) -> bool {
-        self.workload != Workload::Consume
+        matches!(self.workload, Workload::Produce | Workload::EndToEnd | Workload::Mixed)
     }
 
     pub fn consumes(&self) -> bool {
-        self.workload != Workload::Produce
+        matches!(self.workload, Workload::Consume | Workload::EndToEnd | Workload::Mixed)
     }
 
-    /// Where consumers begin to read.
-    pub fn start(&self) -> Start {
-        if self.workload == Workload::Consume { Start::Earliest } else { Start::Latest }
+    fn history_readers(&self) -> u32 {
+        if self.workload == Workload::Mixed { self.history_readers } else { 0 }
     }
 
     /// More shards than this have nothing to do.
     pub fn clients(&self) -> usize {
-        let producers = if self.produces() { self.producers } else { 0 };
-        let consumers = if self.consumes() { self.consumers } else { 0 };
-        producers.max(consumers) as usize
+        match self.workload {
+            Workload::Groups => self.group.members as usize,
+            Workload::Connections => self.connecting.connections as usize,
+            _ => {
+                let producers = if self.produces() { self.producers } else { 0 };
+                let consumers = if self.consumes() { self.consumers } else { 0 };
+                producers.max(consumers).max(self.history_readers()) as usize
+            }
+        }
     }
 
     /// Names and values, for the head of a report.
     pub fn rows(&self) -> Vec<(&'static str, String)> {
-        let mut rows = vec![
-            ("workload", self.workload.to_string()),
-            ("server", format!("{}:{}", self.host, self.port)),
-            ("topic", self.topic.clone()),
-        ];
+        let mut rows =
+            vec![("workload", self.workload.to_string()), ("server", format!("{}:{}", self.host, self.port))];
+        rows.extend(Some(("topic", self.topic.clone())).filter(|(_, topic)| !topic.is_empty()));
         if self.produces() {
             rows.extend(self.producing());
         }
         if self.consumes() {
-            rows.push(("consumers", self.consumers.to_string()));
-            rows.push(("fetch bytes", self.fetch_bytes.to_string()));
+            rows.extend(self.consuming());
+        }
+        match self.workload {
+            Workload::Groups => rows.extend(self.group.rows()),
+            Workload::Connections => rows.extend(self.connecting.rows()),
+            _ => {}
         }
         rows.push(("warm-up s", self.warm_up.as_secs_f64().to_string()));
         rows.extend(self.count.map(|count| ("records at most", count.to_string())));
         rows.push(("duration s", self.duration.as_secs_f64().to_string()));
+        rows
+    }
+
+    fn consuming(&self) -> Vec<(&'static str, String)> {
+        let mut rows = vec![("consumers", self.consumers.to_string())];
+        let history = Some(self.history_readers()).filter(|readers| *readers > 0);
+        rows.extend(history.map(|readers| ("history readers", readers.to_string())));
+        rows.push(("fetch bytes", self.fetch_bytes.to_string()));
         rows
     }
 
@@ -212,12 +266,44 @@ impl Settings {
     }
 }
 
+impl GroupLoad {
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let name = if self.name.is_empty() { "a new one" } else { &self.name };
+        vec![
+            ("group", name.to_owned()),
+            ("members", self.members.to_string()),
+            ("change every s", self.change_every.as_secs_f64().to_string()),
+            ("heartbeat every ms", self.heartbeat_every.as_millis().to_string()),
+            ("commit every ms", self.commit_every.as_millis().to_string()),
+            ("session timeout ms", self.session_ms.to_string()),
+        ]
+    }
+}
+
+impl ConnectionLoad {
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let use_of_each = match (self.every, self.read_bytes_per_s) {
+            (_, Some(bytes)) => format!("fetches, read at {bytes} B/s"),
+            (Some(every), None) => format!("a request every {} s", every.as_secs_f64()),
+            (None, None) => "idle".to_owned(),
+        };
+        vec![
+            ("connections", self.connections.to_string()),
+            ("connections opened per s", self.per_second.to_string()),
+            ("each connection", use_of_each),
+        ]
+    }
+}
+
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Workload::Produce => "produce",
             Workload::Consume => "consume",
             Workload::EndToEnd => "e2e",
+            Workload::Mixed => "mixed",
+            Workload::Groups => "groups",
+            Workload::Connections => "connections",
         })
     }
 }

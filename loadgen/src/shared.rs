@@ -30,6 +30,7 @@ pub struct Shared {
     acknowledged_end: Vec<AtomicI64>,
     /// Wall clock in ms; as soon as everybody is ready when absent.
     start_at: Option<u64>,
+    records_read: AtomicU64,
 }
 
 impl Shared {
@@ -42,6 +43,7 @@ impl Shared {
             changed: Event::new(),
             producing: AtomicUsize::new(producers),
             acknowledged_end: (0..partitions).map(|_| AtomicI64::new(0)).collect(),
+            records_read: AtomicU64::new(0),
         })
     }
 
@@ -87,6 +89,15 @@ impl Shared {
 
     pub fn is_producing(&self) -> bool {
         self.producing.load(Ordering::SeqCst) > 0
+    }
+
+    pub fn read(&self, records: u64) {
+        self.records_read.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// By all consumers together.
+    pub fn records_read(&self) -> u64 {
+        self.records_read.load(Ordering::Relaxed)
     }
 
     /// Records before `end` are acknowledged.

@@ -8,14 +8,16 @@ use kring_runtime::channel::{Receiver, Sender};
 use kring_runtime::process::thread_cpu;
 use kring_runtime::{Monotonic, Queue, Task, now, random_u64, sleep_until, spawn, wall_ms};
 
-use crate::client::{ClientError, Endpoint, Topic, open_topic};
-use crate::consume::{self, Consumer};
+use crate::client::{ClientError, Endpoint, Topic, no_topic, open_topic};
+use crate::connections;
+use crate::consume::{self, Consumer, Role};
 use crate::counters::Counters;
+use crate::groups::{self, Stage};
 use crate::live;
 use crate::payload::Payload;
 use crate::produce::{self, Producer};
 use crate::report::Thread;
-use crate::settings::Settings;
+use crate::settings::{Settings, Workload};
 use crate::shared::{Local, Shared, Window};
 use crate::stats::Stats;
 use crate::timeline::{self, Gather, Recorder, Slot};
@@ -25,6 +27,9 @@ use crate::verify::{Arrivals, Ledger};
 #[derive(Debug)]
 pub struct Plan {
     pub settings: Settings,
+    /// The broker that was named.
+    pub server: Endpoint,
+    /// Without partitions where none was named.
     pub topic: Topic,
     /// In every record, so that records of other runs are told apart.
     pub run: u64,
@@ -56,8 +61,15 @@ impl Plan {
 /// Finds, or makes, what the run needs.
 pub async fn prepare(settings: Settings) -> Result<Plan, ClientError> {
     let server = Endpoint::resolve(&settings.host, settings.port).await?;
-    let topic = open_topic(&server, &settings.topic, settings.partitions).await?;
-    Ok(Plan { settings, topic, run: random_u64() })
+    let topic = match settings.topic.as_str() {
+        "" => no_topic(&server).await?,
+        name => open_topic(&server, name, settings.partitions).await?,
+    };
+    let mut plan = Plan { settings, server, topic, run: random_u64() };
+    if plan.settings.group.name.is_empty() {
+        plan.settings.group.name = format!("kring-loadgen-{:016x}", plan.run);
+    }
+    Ok(plan)
 }
 
 /// What a shard, or all of them, brought home.
@@ -95,6 +107,7 @@ struct Crew {
 pub struct Worker {
     plan: Arc<Plan>,
     shared: Arc<Shared>,
+    stage: Arc<Stage>,
     shards: usize,
     /// To whom every shard tells each second what happened.
     live: Option<(Sender<Told>, Receiver<Told>)>,
@@ -107,7 +120,7 @@ impl Worker {
     pub fn new(plan: Plan, shards: usize) -> Worker {
         let producers = if plan.settings.produces() { plan.settings.producers as usize } else { 0 };
         let shared = Shared::new(shards, producers, plan.topic.leaders.len(), plan.settings.start_at);
-        Worker { plan: Arc::new(plan), shared, shards, live: None }
+        Worker { plan: Arc::new(plan), shared, stage: Arc::default(), shards, live: None }
     }
 
     /// Shows a live line on standard error.
@@ -135,7 +148,7 @@ impl Worker {
         let watching =
             spawn(Queue::Background, watch(local.clone(), self.live.clone().map(|(sender, _)| sender)));
         let showing = self.show(shard, local.window);
-        for task in self.spawn_crew(crew, &local) {
+        for task in self.spawn_crew(crew, &local, shard) {
             task.await;
         }
         drop((watching, showing));
@@ -168,9 +181,9 @@ impl Worker {
         let settings = &self.plan.settings;
         let own = |clients: u32| (0..clients).filter(|index| *index as usize % self.shards == shard);
         let mut crew = Crew::default();
-        if settings.consumes() {
-            for index in own(settings.consumers) {
-                crew.consumers.extend(consume::connect(&self.plan, index).await?);
+        for (role, consumers) in Role::all(settings) {
+            for index in own(consumers) {
+                crew.consumers.extend(consume::connect(&self.plan, role, index).await?);
             }
         }
         if settings.produces() {
@@ -181,7 +194,7 @@ impl Worker {
         Ok(crew)
     }
 
-    fn spawn_crew(&self, crew: Crew, local: &Rc<Local>) -> Vec<Task<()>> {
+    fn spawn_crew(&self, crew: Crew, local: &Rc<Local>, shard: usize) -> Vec<Task<()>> {
         let settings = &self.plan.settings;
         let counters =
             Counters { local: local.clone(), shared: self.shared.clone(), verify: settings.verify };
@@ -195,7 +208,21 @@ impl Worker {
             let producer = Producer::new(self.plan.clone(), connected, counters.clone());
             tasks.push(spawn(Queue::Net, producer.run()));
         }
+        tasks.extend(self.spawn_others(local, shard));
         tasks
+    }
+
+    /// Clients that are neither producers nor consumers of their own.
+    fn spawn_others(&self, local: &Rc<Local>, shard: usize) -> Option<Task<()>> {
+        let (plan, local, shards) = (self.plan.clone(), local.clone(), self.shards);
+        match self.plan.settings.workload {
+            Workload::Groups => {
+                let running = groups::run(plan, self.stage.clone(), local, shard, shards);
+                Some(spawn(Queue::Net, running))
+            }
+            Workload::Connections => Some(spawn(Queue::Net, connections::run(plan, local, shard, shards))),
+            Workload::Produce | Workload::Consume | Workload::EndToEnd | Workload::Mixed => None,
+        }
     }
 }
 

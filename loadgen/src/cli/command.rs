@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand};
 
-use super::consuming::Consuming;
+use super::connecting::Connecting;
+use super::consuming::{Consuming, History};
+use super::grouping::Grouping;
 use super::machine::Machine;
 use super::output::Output;
 use super::producing::Producing;
@@ -34,10 +36,54 @@ pub enum Command {
         producing: Box<Producing>,
         #[command(flatten)]
         consuming: Consuming,
-        /// Check that all acknowledged records come back once, in order, unchanged
-        #[arg(long)]
-        verify: bool,
+        #[command(flatten)]
+        verifying: Verifying,
     },
+    /// Produce, follow what is produced, and read the history of the topic, all at once; each measured apart
+    Mixed {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        producing: Box<Producing>,
+        #[command(flatten)]
+        consuming: Consuming,
+        #[command(flatten)]
+        history: History,
+        #[command(flatten)]
+        verifying: Verifying,
+    },
+    /// Members of one classic consumer group that come and go; time of each rebalance, latency of commits
+    Groups {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        grouping: Grouping,
+    },
+    /// Open many connections at a rate and keep them, idle, asking now and then, or reading slowly
+    Connections {
+        #[command(flatten)]
+        common: Topicless,
+        #[command(flatten)]
+        connecting: Connecting,
+    },
+}
+
+/// Of workloads that receive what they sent.
+#[derive(Args, Debug)]
+pub struct Verifying {
+    /// Check that all acknowledged records come back once, in order, unchanged
+    #[arg(long)]
+    verify: bool,
+}
+
+impl Verifying {
+    fn apply(&self, settings: &mut Settings) -> Result<(), String> {
+        settings.verify = self.verify;
+        if self.verify && settings.acks == Acks::None {
+            return Err("--verify needs acknowledgements: --acks 1 or --acks all".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// Options of every workload.
@@ -53,6 +99,30 @@ pub struct Common {
     pub output: Output,
 }
 
+/// Options of workloads that need no topic.
+#[derive(Args, Debug)]
+pub struct Topicless {
+    /// Any broker of the cluster
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092")]
+    server: String,
+    /// A topic that is there, for --slow-read
+    #[arg(long)]
+    topic: Option<String>,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
+    machine: Machine,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Topicless {
+    fn into_common(self) -> Common {
+        let Topicless { server, topic, timing, machine, output } = self;
+        Common { target: Target::new(server, topic.unwrap_or_default()), timing, machine, output }
+    }
+}
+
 impl Common {
     fn settings(&self, workload: Workload) -> Result<Settings, String> {
         let mut settings = Settings::of(workload, &self.target.topic);
@@ -65,29 +135,44 @@ impl Common {
 
 impl Command {
     pub fn into_settings(self) -> Result<(Common, Settings), String> {
-        let (common, workload, producing, consuming, verify) = match self {
+        match self {
             Command::Produce { common, producing } => {
-                (common, Workload::Produce, Some(producing), None, false)
+                let mut settings = common.settings(Workload::Produce)?;
+                producing.apply(&mut settings)?;
+                Ok((common, settings))
             }
             Command::Consume { common, consuming } => {
-                (common, Workload::Consume, None, Some(consuming), false)
+                let mut settings = common.settings(Workload::Consume)?;
+                consuming.apply(&mut settings);
+                Ok((common, settings))
             }
-            Command::E2e { common, producing, consuming, verify } => {
-                (common, Workload::EndToEnd, Some(producing), Some(consuming), verify)
+            Command::E2e { common, producing, consuming, verifying } => {
+                let mut settings = common.settings(Workload::EndToEnd)?;
+                producing.apply(&mut settings)?;
+                consuming.apply(&mut settings);
+                verifying.apply(&mut settings)?;
+                Ok((common, settings))
             }
-        };
-        let mut settings = common.settings(workload)?;
-        settings.verify = verify;
-        if let Some(producing) = producing {
-            producing.apply(&mut settings)?;
+            Command::Mixed { common, producing, consuming, history, verifying } => {
+                let mut settings = common.settings(Workload::Mixed)?;
+                producing.apply(&mut settings)?;
+                consuming.apply(&mut settings);
+                history.apply(&mut settings);
+                verifying.apply(&mut settings)?;
+                Ok((common, settings))
+            }
+            Command::Groups { common, grouping } => {
+                let mut settings = common.settings(Workload::Groups)?;
+                grouping.apply(&mut settings)?;
+                Ok((common, settings))
+            }
+            Command::Connections { common, connecting } => {
+                let common = common.into_common();
+                let mut settings = common.settings(Workload::Connections)?;
+                connecting.apply(&mut settings)?;
+                Ok((common, settings))
+            }
         }
-        if let Some(consuming) = consuming {
-            consuming.apply(&mut settings);
-        }
-        if verify && settings.acks == Acks::None {
-            return Err("--verify needs acknowledgements: --acks 1 or --acks all".to_owned());
-        }
-        Ok((common, settings))
     }
 }
 

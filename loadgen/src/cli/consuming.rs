@@ -20,3 +20,17 @@ impl Consuming {
         settings.fetch_bytes = self.fetch_bytes;
     }
 }
+
+/// Of `mixed`, beside what producers and followers have.
+#[derive(Args, Debug)]
+pub struct History {
+    /// Consumers that read the topic from its beginning, again and again, until the producers are done
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    history_readers: u32,
+}
+
+impl History {
+    pub fn apply(&self, settings: &mut Settings) {
+        settings.history_readers = self.history_readers;
+    }
+}

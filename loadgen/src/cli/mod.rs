@@ -4,13 +4,15 @@
 //! |---|---|
 //! | `command` | the workloads, and their settings out of the options |
 //! | `target`, `timing`, `machine`, `output` | options of every workload, in groups |
-//! | `producing`, `consuming` | options of producers and of consumers |
+//! | `producing`, `consuming`, `grouping`, `connecting` | options of producers, consumers, members and connections |
 //! | `measure` | runs a workload on the shards |
 //! | `report` | results of runs that are over |
 //! | `sweep` | one run after another, to find a rate |
 
 mod command;
+mod connecting;
 mod consuming;
+mod grouping;
 mod machine;
 mod measure;
 mod output;

@@ -9,7 +9,8 @@ pub struct Target {
     /// Any broker of the cluster
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092")]
     server: String,
-    #[arg(long)]
+    /// The topic
+    #[arg(long, value_name = "NAME")]
     pub topic: String,
     /// Make the topic with this many partitions when it is not there
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
@@ -17,6 +18,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// A topic that is there.
+    pub fn new(server: String, topic: String) -> Target {
+        Target { server, topic, partitions: None }
+    }
+
     pub fn apply(&self, settings: &mut Settings) -> Result<(), String> {
         let (host, port) = self.server.rsplit_once(':').unwrap_or((&self.server, "9092"));
         settings.port = port.parse().map_err(|_| format!("{} is not HOST:PORT", self.server))?;

@@ -134,6 +134,12 @@ pub async fn open_topic(
     }
 }
 
+/// For clients that only connect.
+pub async fn no_topic(server: &Endpoint) -> Result<Topic, ClientError> {
+    let versions = Versions::ask(&mut Connection::open(server).await?).await?;
+    Ok(Topic { name: String::new(), leaders: Vec::new(), versions })
+}
+
 /// A leader that was just named may not know yet that it is one.
 async fn settle(topic: &Topic, deadline: Monotonic) -> Result<(), ClientError> {
     for (partition, leader) in (0..).zip(&topic.leaders) {
@@ -236,9 +242,16 @@ pub async fn init_producer_id(
         transaction_timeout_ms: i32::MAX,
         ..Default::default()
     };
-    let answer = connection.call(version, &request).await?;
-    refuse(answer.error_code, "InitProducerId")?;
-    Ok((answer.producer_id, answer.producer_epoch))
+    let deadline = now() + TOPIC_TIMEOUT;
+    loop {
+        let answer = connection.call(version, &request).await?;
+        // A broker that has just started loads first.
+        match ErrorCode(answer.error_code) {
+            code if code.is_retriable() && now() < deadline => sleep(POLL).await,
+            code if code.is_err() => return Err(ClientError::refused("InitProducerId", code)),
+            _ => return Ok((answer.producer_id, answer.producer_epoch)),
+        }
+    }
 }
 
 /// `None` while a partition has no leader yet.

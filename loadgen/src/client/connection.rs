@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kring_runtime::net::{self, ReadHalf, WriteHalf};
 use kring_runtime::timeout;
 use kring_wire::{
@@ -118,6 +118,27 @@ impl Answers {
         let whole = 4 + length as usize;
         self.fill(whole).await?;
         Ok(self.buffer.split_to(whole).freeze().slice(4..))
+    }
+
+    /// Takes at most so many bytes of an answer off the socket and throws them away; `left` is what is still to come
+    /// of it, 0 before its length is known and after its end. Returns how many were taken.
+    pub async fn take_some(&mut self, left: &mut usize, most: usize) -> Result<usize, ClientError> {
+        let known = *left > 0;
+        let wanted = if known { most.clamp(1, *left) } else { 4 };
+        // A read fills what room there is, but begins anew with a buffer that is empty: hence a byte in front.
+        let mut piece = BytesMut::with_capacity(1 + wanted);
+        piece.put_u8(0);
+        while piece.len() == 1 || (!known && piece.len() < 1 + wanted) {
+            if self.half.read(&mut piece).await? == 0 {
+                return Err(ClientError::Closed);
+            }
+        }
+        piece.advance(1);
+        match piece.first_chunk().filter(|_| !known) {
+            Some(length) => *left = u32::from_be_bytes(*length) as usize,
+            None => *left -= piece.len(),
+        }
+        Ok(piece.len())
     }
 
     async fn fill(&mut self, bytes: usize) -> Result<(), ClientError> {

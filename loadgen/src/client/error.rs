@@ -58,6 +58,15 @@ impl ClientError {
     pub fn refused(what: impl Into<String>, code: ErrorCode) -> ClientError {
         ClientError::Refused { what: what.into(), code, message: None }
     }
+
+    /// Whether it may pass by trying again, perhaps with another broker.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Io(_) | Self::Closed | Self::Timeout => true,
+            Self::Refused { code, .. } => code.is_retriable(),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for ClientError {

@@ -4,7 +4,11 @@
 mod cluster;
 mod connection;
 mod error;
+mod group;
 
-pub use cluster::{Endpoint, Topic, Versions, init_producer_id, list_offsets, open_topic, refresh_leaders};
+pub use cluster::{
+    Endpoint, Topic, Versions, init_producer_id, list_offsets, no_topic, open_topic, refresh_leaders,
+};
 pub use connection::{Answers, CLIENT_ID, Connection, Requests, decode_answer};
 pub use error::ClientError;
+pub use group::{Coordinator, Membership};

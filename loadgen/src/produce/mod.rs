@@ -6,7 +6,6 @@
 //!                                                                  └── failed, where idempotent ◄───┴──► counters
 //! ```
 
-mod backoff;
 mod batch;
 mod frame;
 mod gather;
@@ -23,6 +22,7 @@ use kring_wire::record::{BuildError, Compression};
 
 pub use batch::Batch;
 
+use crate::backoff::Backoff;
 use crate::client::{ClientError, Connection, Endpoint, init_producer_id, refresh_leaders};
 use crate::counters::Counters;
 use crate::measure::Measure;
@@ -34,7 +34,6 @@ use crate::shared::Window;
 use crate::stamp::Stamp;
 use crate::stats::LATE;
 use crate::work::Plan;
-use backoff::Backoff;
 use frame::ProduceFrame;
 use gather::{Bounds, Gather, Record, record_bytes};
 use lane::{Cause, Lane};

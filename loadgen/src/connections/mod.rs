@@ -1,0 +1,188 @@
+//! Many connections: opened at a rate, then idle, asking something now and then, or reading slowly, until the end.
+//! Each shard has its share of them. A connection that ends is not opened again: how it ended is counted.
+
+mod fate;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kring_runtime::{Monotonic, Queue, Task, now, sleep, sleep_until, spawn, timeout_at};
+use kring_wire::messages::api_versions_request::ApiVersionsRequest;
+use kring_wire::messages::api_versions_response::ApiVersionsResponse;
+use kring_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use kring_wire::{ErrorCode, Str};
+
+use crate::client::{Answers, ClientError, Connection, Endpoint, Requests, decode_answer};
+use crate::measure::Measure;
+use crate::pace::{Arrivals, Share, Spacing};
+use crate::settings::ConnectionLoad;
+use crate::shared::Local;
+use crate::work::Plan;
+use fate::{Fate, fate};
+
+/// A version that all brokers since 2.4 have, and whose answer is small.
+const API_VERSIONS: i16 = 3;
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Of a fetch that is read slowly: more than sockets hold.
+const SLOW_BYTES: i32 = 50 << 20;
+/// Pieces of a second in which what is read slowly is read.
+const PIECES: u32 = 10;
+
+/// All connections of one shard; ends with the run.
+pub async fn run(plan: Arc<Plan>, local: Rc<Local>, shard: usize, shards: usize) {
+    let load = plan.settings.connecting.clone();
+    let share = Share { index: shard as u64, producers: shards as u64 };
+    let mut due = Arrivals::new(local.window.start, load.per_second, share, Spacing::Constant, 0);
+    let own = (shard..load.connections as usize).step_by(shards);
+    let mut tasks: Vec<Task<()>> = Vec::new();
+    for index in own {
+        sleep_until(due.next()).await;
+        let client = Client { plan: plan.clone(), local: local.clone(), index };
+        tasks.push(spawn(Queue::Net, client.run(due.next())));
+        due.advance();
+    }
+    for task in tasks {
+        task.await;
+    }
+}
+
+/// One connection, and what it is used for.
+struct Client {
+    plan: Arc<Plan>,
+    local: Rc<Local>,
+    index: usize,
+}
+
+impl Client {
+    async fn run(self, due: Monotonic) {
+        let mut opened = false;
+        let ended = match timeout_at(self.end(), self.open(due)).await {
+            // Opened before the end, and not answered by then.
+            Err(_) => Err(ClientError::Timeout),
+            Ok(Err(error)) => Err(error),
+            Ok(Ok((requests, answers))) => {
+                opened = true;
+                self.count("connections opened");
+                self.live(requests, answers).await
+            }
+        };
+        let Err(error) = ended else { return self.count("connections open until the end") };
+        match fate(&error, opened) {
+            Fate::Named(name) => self.local.failed(name, 1),
+            Fate::Other => self.local.failed(&error.to_string(), 1),
+        }
+    }
+
+    fn end(&self) -> Monotonic {
+        self.local.window.end
+    }
+
+    fn count(&self, name: &str) {
+        self.local.stats.borrow_mut().count(name, 1);
+    }
+
+    fn load(&self) -> &ConnectionLoad {
+        &self.plan.settings.connecting
+    }
+
+    /// Partitions take turns; without a topic all go to the server that was named.
+    fn endpoint(&self) -> &Endpoint {
+        let leaders = &self.plan.topic.leaders;
+        if leaders.is_empty() { &self.plan.server } else { &leaders[self.index % leaders.len()] }
+    }
+
+    async fn open(&self, due: Monotonic) -> Result<(Requests, Answers), ClientError> {
+        let connection = Connection::open(self.endpoint()).await?;
+        let connected = now();
+        self.local.lasted(&Measure::from_key("connect"), due, connected);
+        let (mut requests, mut answers) = connection.into_split();
+        self.ask(&mut requests, &mut answers).await?;
+        self.local.lasted(&Measure::from_key("first answer (ApiVersions)"), connected, now());
+        Ok((requests, answers))
+    }
+
+    async fn ask(&self, requests: &mut Requests, answers: &mut Answers) -> Result<(), ClientError> {
+        let request = ApiVersionsRequest {
+            client_software_name: Str::from_static("kring-loadgen"),
+            client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
+        };
+        let correlation = requests.send(API_VERSIONS, &request).await?;
+        let frame = timeout_at(now() + ANSWER_TIMEOUT, answers.next()).await;
+        let frame = frame.unwrap_or(Err(ClientError::Timeout))?;
+        let answer: ApiVersionsResponse = decode_answer(frame, correlation, API_VERSIONS)?;
+        match ErrorCode(answer.error_code) {
+            code if code.is_err() => Err(ClientError::refused("ApiVersions", code)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Until the end of the run, or of the connection.
+    async fn live(&self, mut requests: Requests, mut answers: Answers) -> Result<(), ClientError> {
+        if let Some(bytes_per_s) = self.load().read_bytes_per_s {
+            return self.read_slowly(&mut requests, &mut answers, bytes_per_s).await;
+        }
+        let mut due = now();
+        loop {
+            due = self.load().every.map_or(self.end(), |every| due + every);
+            match timeout_at(due.min(self.end()), answers.next()).await {
+                Err(_) if now() >= self.end() => return Ok(()),
+                Err(_) => {}
+                // Nothing was asked.
+                Ok(Ok(_)) => return Err(ClientError::Correlation { expected: -1, found: -1 }),
+                Ok(Err(error)) => return Err(error),
+            }
+            match timeout_at(self.end(), self.ask(&mut requests, &mut answers)).await {
+                Err(_) => return Ok(()),
+                Ok(asked) => asked?,
+            }
+            self.local.lasted(&Measure::from_key("later answers (ApiVersions)"), due, now());
+        }
+    }
+
+    /// Asks for more than sockets hold, and takes a little of it at a time.
+    async fn read_slowly(
+        &self,
+        requests: &mut Requests,
+        answers: &mut Answers,
+        bytes_per_s: u32,
+    ) -> Result<(), ClientError> {
+        let piece = bytes_per_s.div_ceil(PIECES) as usize;
+        let mut left = 0;
+        while now() < self.end() {
+            if left == 0 {
+                requests.send(self.plan.topic.versions.fetch, &self.fetch()).await?;
+            }
+            match timeout_at(self.end(), answers.take_some(&mut left, piece)).await {
+                Err(_) => return Ok(()),
+                Ok(taken) => {
+                    let bytes = taken?;
+                    self.local.stats.borrow_mut().count("bytes read slowly", bytes as u64);
+                }
+            }
+            sleep(Duration::from_secs(1) / PIECES).await;
+        }
+        Ok(())
+    }
+
+    fn fetch(&self) -> FetchRequest {
+        let topic = &self.plan.topic;
+        let partition = FetchPartition {
+            partition: (self.index % topic.leaders.len()) as i32,
+            partition_max_bytes: SLOW_BYTES,
+            ..FetchPartition::default()
+        };
+        let topic = FetchTopic {
+            topic: Str::from(topic.name.as_str()),
+            partitions: vec![partition],
+            ..FetchTopic::default()
+        };
+        FetchRequest {
+            max_wait_ms: 500,
+            min_bytes: 1,
+            max_bytes: SLOW_BYTES,
+            topics: vec![topic],
+            ..FetchRequest::default()
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a fetch answer brought: batches are counted, records of this run are measured and verified. Does no I/O.
+
+use bytes::Bytes;
+use kring_runtime::Monotonic;
+use kring_wire::ErrorCode;
+use kring_wire::messages::fetch_response::PartitionData;
+use kring_wire::record::{RecordsIter, split_batches};
+
+use super::Consumer;
+use super::role::{Cursor, Role};
+use crate::client::ClientError;
+use crate::measure::Measure;
+use crate::stamp::Stamp;
+use crate::stats::Amount;
+use crate::verify::Stream;
+
+const MAX_BATCH_BYTES: u64 = 256 << 20;
+
+impl Consumer {
+    pub(super) fn partition(&mut self, data: PartitionData, at: Monotonic) -> Result<Amount, ClientError> {
+        let code = ErrorCode(data.error_code);
+        if code.is_err() {
+            return Err(ClientError::refused(format!("partition {}", data.partition_index), code));
+        }
+        let records = data.records.as_ref().and_then(|records| records.as_bytes()).cloned();
+        let Some(slot) = self.cursors.iter().position(|cursor| cursor.partition == data.partition_index)
+        else {
+            return Err(ClientError::Missing(format!("what was asked, but of {}", data.partition_index)));
+        };
+        self.cursors[slot].high_watermark = data.high_watermark;
+        self.batches(slot, records.unwrap_or_default(), at)
+    }
+
+    fn batches(&mut self, slot: usize, records: Bytes, at: Monotonic) -> Result<Amount, ClientError> {
+        let mut amount = Amount::default();
+        for batch in split_batches(&records) {
+            let batch = batch?;
+            let Cursor { partition, position, .. } = self.cursors[slot];
+            if batch.header.last_offset() < position {
+                continue;
+            }
+            amount.bytes += batch.bytes.len() as u64;
+            amount.records += u64::from(batch.header.record_count.max(0).unsigned_abs());
+            if self.role == Role::Tail && !batch.header.is_control() {
+                if self.counters.verify {
+                    batch.check_crc()?;
+                }
+                self.records(partition, position, batch.records(MAX_BATCH_BYTES)?, at)?;
+            }
+            self.cursors[slot].position = batch.header.last_offset() + 1;
+        }
+        Ok(amount)
+    }
+
+    fn records(
+        &self,
+        partition: i32,
+        position: i64,
+        mut records: RecordsIter,
+        at: Monotonic,
+    ) -> Result<(), ClientError> {
+        while let Some(record) = records.next_ref() {
+            let record = record?;
+            let value = record.value.unwrap_or_default();
+            let stamp = Stamp::read(value).filter(|stamp| stamp.run == self.plan.run);
+            if let Some(stamp) = stamp.filter(|_| record.offset >= position) {
+                self.received(partition, &stamp, value, at);
+            }
+        }
+        Ok(())
+    }
+
+    fn received(&self, partition: i32, stamp: &Stamp, value: &[u8], at: Monotonic) {
+        let local = &self.counters.local;
+        local.lasted(&Measure::Received, stamp.intended, at);
+        if self.counters.verify {
+            let mut arrivals = local.arrivals.borrow_mut();
+            arrivals.arrived(Stream { producer: stamp.producer, partition }, stamp.number);
+            if !self.payload.is_unchanged(partition, stamp, value) {
+                arrivals.changed();
+            }
+        }
+    }
+}

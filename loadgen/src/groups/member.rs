@@ -1,0 +1,273 @@
+//! One member of the group, from joining to leaving: a consumer as the others see it.
+//! An error that the protocol foresees makes it join again; a lost coordinator is looked for again.
+
+use kring_runtime::{Monotonic, now, sleep};
+use kring_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use kring_wire::messages::fetch_response::FetchResponse;
+use kring_wire::messages::join_group_response::JoinGroupResponse;
+use kring_wire::record::split_batches;
+use kring_wire::{ErrorCode, Str};
+
+use super::rebalances::Trigger;
+use super::{Desk, assign};
+use crate::backoff::Backoff;
+use crate::client::{ClientError, Connection, Coordinator, Membership, list_offsets};
+use crate::stats::Amount;
+
+/// How long a fetch waits for records: heartbeats and changes are looked at in between.
+const FETCH_WAIT_MS: i32 = 50;
+const FETCH_BYTES: i32 = 1 << 20;
+const EARLIEST: i64 = -2;
+
+/// Its partitions of one leader.
+struct Share {
+    connection: Connection,
+    /// Partitions, and the next offset to read of each.
+    positions: Vec<(i32, i64)>,
+}
+
+pub struct Member<'a> {
+    desk: &'a Desk,
+    membership: Membership,
+    shares: Vec<Share>,
+    heartbeat_at: Monotonic,
+    commit_at: Monotonic,
+    backoff: Backoff,
+}
+
+impl<'a> Member<'a> {
+    pub fn new(desk: &'a Desk) -> Member<'a> {
+        Member {
+            desk,
+            membership: Membership::default(),
+            shares: Vec::new(),
+            heartbeat_at: now(),
+            commit_at: now(),
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Until it is not wanted any more.
+    pub async fn run(mut self) {
+        while self.desk.wants() {
+            if let Err(error) = self.serve().await {
+                self.desk.note(&error);
+                sleep(self.backoff.next(now())).await;
+            }
+        }
+        if let Err(error) = self.leave().await {
+            self.desk.note(&error);
+        }
+    }
+
+    fn server(&self) -> &crate::client::Endpoint {
+        &self.desk.plan.server
+    }
+
+    async fn coordinator(&self) -> Result<Coordinator, ClientError> {
+        let plan = &self.desk.plan;
+        Coordinator::find(self.server(), &plan.topic.versions, &plan.settings.group.name).await
+    }
+
+    /// With one coordinator: joins, works, and joins again as often as it is told to.
+    async fn serve(&mut self) -> Result<(), ClientError> {
+        let mut coordinator = self.coordinator().await?;
+        while self.desk.wants() {
+            let outcome = match self.join(&mut coordinator).await {
+                Ok(()) => self.work(&mut coordinator).await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = outcome else { continue };
+            self.rejoin(error)?;
+        }
+        Ok(())
+    }
+
+    /// What the protocol foresees is no error: the member joins again.
+    fn rejoin(&mut self, error: ClientError) -> Result<(), ClientError> {
+        let ClientError::Refused { code, .. } = &error else { return Err(error) };
+        match *code {
+            ErrorCode::REBALANCE_IN_PROGRESS => Ok(()),
+            ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::ILLEGAL_GENERATION => {
+                let name = format!("memberships lost ({code})");
+                self.desk.local.stats.borrow_mut().count(&name, 1);
+                self.membership = Membership::default();
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    async fn join(&mut self, coordinator: &mut Coordinator) -> Result<(), ClientError> {
+        let began = now();
+        let joined = self.ask_to_join(coordinator).await?;
+        self.desk.took("join", began);
+        self.membership =
+            Membership { member_id: joined.member_id.clone(), generation: joined.generation_id };
+        let began = now();
+        let assignment = coordinator.sync(&self.membership, self.assignments(&joined)).await?;
+        self.desk.took("sync", began);
+        let partitions = assign::partitions(assignment)
+            .ok_or_else(|| ClientError::Missing("partitions that can be read".to_owned()))?;
+        self.open(coordinator, &partitions).await?;
+        for share in 0..self.shares.len() {
+            self.fetch(share).await?;
+        }
+        self.desk.works(self.membership.generation);
+        Ok(())
+    }
+
+    async fn ask_to_join(&mut self, coordinator: &mut Coordinator) -> Result<JoinGroupResponse, ClientError> {
+        let group = &self.desk.plan.settings.group;
+        let subscription = assign::subscription(&self.desk.plan.topic.name);
+        let timeouts = (group.session_ms, group.rebalance_ms);
+        loop {
+            let member_id = self.membership.member_id.clone();
+            let answer = coordinator.join(&member_id, subscription.clone(), timeouts).await?;
+            match ErrorCode(answer.error_code) {
+                // KIP-394: the coordinator names the member before it lets it in.
+                ErrorCode::MEMBER_ID_REQUIRED if member_id.is_empty() => {
+                    self.membership.member_id = answer.member_id;
+                }
+                code if code.is_err() => return Err(ClientError::refused("JoinGroup", code)),
+                _ => return Ok(answer),
+            }
+        }
+    }
+
+    /// Everybody's partitions, where this member leads.
+    fn assignments(&self, joined: &JoinGroupResponse) -> Vec<(Str, bytes::Bytes)> {
+        if joined.leader.as_str() != joined.member_id.as_str() || joined.skip_assignment {
+            return Vec::new();
+        }
+        let topic = &self.desk.plan.topic;
+        let mut members: Vec<_> = joined.members.iter().map(|member| member.member_id.clone()).collect();
+        members.sort_by(|one, two| one.as_str().cmp(two.as_str()));
+        let count = members.len();
+        let assignment = |(index, member): (usize, Str)| {
+            let partitions = assign::range(topic.leaders.len(), count, index);
+            (member, assign::assignment(&topic.name, &partitions))
+        };
+        members.into_iter().enumerate().map(assignment).collect()
+    }
+
+    /// Connects to the leaders of these partitions, and finds where to go on.
+    async fn open(&mut self, coordinator: &mut Coordinator, partitions: &[i32]) -> Result<(), ClientError> {
+        let plan = &self.desk.plan;
+        self.shares.clear();
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let committed = coordinator.committed(&plan.topic.name, partitions).await?;
+        let (endpoints, routes) = plan.endpoints();
+        for (at, endpoint) in endpoints.iter().enumerate() {
+            let own = partitions.iter().zip(&committed).filter(|(p, _)| routes[**p as usize] == at);
+            let mut positions: Vec<_> = own.map(|(partition, offset)| (*partition, *offset)).collect();
+            if positions.is_empty() {
+                continue;
+            }
+            let mut connection = Connection::open(endpoint).await?;
+            for (partition, offset) in positions.iter_mut().filter(|(_, offset)| *offset < 0) {
+                *offset = list_offsets(&mut connection, &plan.topic, &[*partition], EARLIEST).await?[0];
+            }
+            self.shares.push(Share { connection, positions });
+        }
+        Ok(())
+    }
+
+    /// Fetches, sends heartbeats and commits until it is not wanted, or until something is refused.
+    async fn work(&mut self, coordinator: &mut Coordinator) -> Result<(), ClientError> {
+        let group = &self.desk.plan.settings.group;
+        (self.heartbeat_at, self.commit_at) = (now() + group.heartbeat_every, now() + group.commit_every);
+        while self.desk.wants() {
+            for share in 0..self.shares.len() {
+                self.fetch(share).await?;
+            }
+            if self.shares.is_empty() {
+                sleep(std::time::Duration::from_millis(FETCH_WAIT_MS as u64)).await;
+            }
+            if now() >= self.commit_at && !self.shares.is_empty() {
+                self.commit(coordinator).await?;
+                self.commit_at = now() + group.commit_every;
+            }
+            if now() >= self.heartbeat_at {
+                let began = now();
+                coordinator.heartbeat(&self.membership).await?;
+                self.desk.took("heartbeat", began);
+                self.heartbeat_at = now() + group.heartbeat_every;
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, coordinator: &mut Coordinator) -> Result<(), ClientError> {
+        let offsets: Vec<_> = self.shares.iter().flat_map(|share| share.positions.iter().copied()).collect();
+        let began = now();
+        coordinator.commit(&self.membership, &self.desk.plan.topic.name, &offsets).await?;
+        self.desk.took("offset commit", began);
+        Ok(())
+    }
+
+    async fn fetch(&mut self, share: usize) -> Result<(), ClientError> {
+        let topic = &self.desk.plan.topic;
+        let share = &mut self.shares[share];
+        let request = fetch_request(&topic.name, &share.positions);
+        let answer: FetchResponse = share.connection.call(topic.versions.fetch, &request).await?;
+        let mut amount = Amount { requests: 1, ..Amount::default() };
+        for data in answer.responses.into_iter().flat_map(|topic| topic.partitions) {
+            let code = ErrorCode(data.error_code);
+            if code.is_err() {
+                return Err(ClientError::refused("Fetch", code));
+            }
+            let records = data.records.as_ref().and_then(|records| records.as_bytes()).cloned();
+            let index = data.partition_index;
+            let Some((_, position)) = share.positions.iter_mut().find(|(partition, _)| *partition == index)
+            else {
+                return Err(ClientError::Missing(format!("what was asked, but of {index}")));
+            };
+            for batch in split_batches(&records.unwrap_or_default()) {
+                let batch = batch?;
+                *position = batch.header.last_offset() + 1;
+                amount.bytes += batch.bytes.len() as u64;
+                amount.records += u64::from(batch.header.record_count.max(0).unsigned_abs());
+            }
+        }
+        self.desk.local.consumed(amount, now());
+        Ok(())
+    }
+
+    async fn leave(&mut self) -> Result<(), ClientError> {
+        if self.membership.member_id.is_empty() {
+            return Ok(());
+        }
+        let mut coordinator = self.coordinator().await?;
+        if !self.desk.is_over() {
+            self.desk.begins(Trigger::Left);
+        }
+        let began = now();
+        coordinator.leave(&self.membership.member_id).await?;
+        self.desk.took("leave", began);
+        Ok(())
+    }
+}
+
+fn fetch_request(topic: &str, positions: &[(i32, i64)]) -> FetchRequest {
+    let partition = |(partition, offset): &(i32, i64)| FetchPartition {
+        partition: *partition,
+        fetch_offset: *offset,
+        partition_max_bytes: FETCH_BYTES,
+        ..FetchPartition::default()
+    };
+    let topic = FetchTopic {
+        topic: Str::from(topic),
+        partitions: positions.iter().map(partition).collect(),
+        ..FetchTopic::default()
+    };
+    FetchRequest {
+        max_wait_ms: FETCH_WAIT_MS,
+        min_bytes: 1,
+        max_bytes: FETCH_BYTES,
+        topics: vec![topic],
+        ..FetchRequest::default()
+    }
+}
