@@ -104,8 +104,9 @@ impl Consumer {
         sleep_until(self.counters.local.window.start).await;
         let began = now();
         while !self.is_done() {
-            if let Err(error) = self.fetch().await {
-                self.recover(error).await;
+            match self.fetch().await {
+                Ok(()) => self.backoff.reset(),
+                Err(error) => self.recover(error).await,
             }
             yield_if_needed().await;
         }
@@ -133,7 +134,7 @@ impl Consumer {
 
     /// What passes is tried again, and counted; everything else is an error each time.
     async fn recover(&mut self, error: ClientError) {
-        sleep(self.backoff.next(now())).await;
+        sleep(self.backoff.next()).await;
         let mended = match &error {
             ClientError::Refused { code: ErrorCode::OFFSET_OUT_OF_RANGE, .. } => self.reset().await,
             passing if passing.is_passing() => self.reconnect().await,

@@ -52,7 +52,7 @@ impl<'a> Member<'a> {
         while self.desk.wants() {
             if let Err(error) = self.serve().await {
                 self.desk.note(&error);
-                sleep(self.backoff.next(now())).await;
+                sleep(self.backoff.next()).await;
             }
         }
         if let Err(error) = self.leave().await {
@@ -114,6 +114,7 @@ impl<'a> Member<'a> {
             self.fetch(share).await?;
         }
         self.desk.works(self.membership.generation);
+        self.backoff.reset();
         Ok(())
     }
 

@@ -360,7 +360,10 @@ impl Producer {
 
     /// Asks who leads the partitions now, and connects to those that have no connection.
     async fn repair(&mut self, limit: Monotonic) {
-        sleep_until((now() + self.backoff.next(now())).min(limit)).await;
+        if self.desk.progressed.replace(false) {
+            self.backoff.reset();
+        }
+        sleep_until((now() + self.backoff.next()).min(limit)).await;
         let mended = timeout_at(limit.max(now() + GRACE), self.reconnect()).await;
         let mut stats = self.desk.counters.local.stats.borrow_mut();
         match mended.unwrap_or(Err(ClientError::Timeout)) {

@@ -33,6 +33,8 @@ pub struct Desk {
     pub wants_room: Cell<bool>,
     /// Leaders may have changed.
     pub stale: Cell<bool>,
+    /// A batch was acknowledged since the last trouble.
+    pub progressed: Cell<bool>,
 }
 
 impl Desk {
@@ -44,12 +46,14 @@ impl Desk {
             changed: Notify::new(),
             wants_room: Cell::new(false),
             stale: Cell::new(false),
+            progressed: Cell::new(false),
         }
     }
 
     fn acknowledged(&self, batch: Batch, at: Monotonic, end: Option<i64>) {
         self.lanes.borrow_mut()[batch.stream.partition as usize].acknowledged();
         self.counters.acknowledged(&batch, at, end);
+        self.progressed.set(true);
         self.spare.borrow_mut().keep(batch);
     }
 
