@@ -151,6 +151,16 @@ pub async fn len(path: impl AsRef<Path>) -> io::Result<u64> {
     metadata(path).await.map(|entry| entry.len)
 }
 
+/// Whether a [`crate::disk::ReadHandle`] of this process leads to the file at `path`, opened by this name or by another.
+/// True also for a moment in which any is being made; false when there is no such file.
+pub async fn may_be_read(path: impl AsRef<Path>) -> io::Result<bool> {
+    let path = path.as_ref().to_owned();
+    match context::current() {
+        Backend::Real(_) => files::may_be_read(path).await,
+        Backend::Sim(shard) => shard.files().may_be_read(&path).await,
+    }
+}
+
 /// Cuts a file, or extends it with zeros. Durable on return.
 pub async fn set_len(path: impl AsRef<Path>, len: u64) -> io::Result<()> {
     let path = path.as_ref().to_owned();

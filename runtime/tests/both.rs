@@ -39,6 +39,26 @@ async fn connected() -> (Stream, Stream) {
 }
 
 #[test]
+fn a_file_is_read_as_long_as_a_handle_leads_to_it_whatever_its_name() {
+    on_both(1, |_, dir| async move {
+        let (path, other) = (dir.join("a.log"), dir.join("a.log.deleted"));
+        fs::write_atomic(&path, b"abc").await.unwrap();
+        assert!(!fs::may_be_read(&path).await.unwrap());
+        let file = ReadHandle::open(&path).await.unwrap();
+        let (clone, second) = (file.clone(), ReadHandle::open(&path).await.unwrap());
+        fs::rename(&path, &other).await.unwrap();
+        assert!(!fs::may_be_read(&path).await.unwrap(), "nothing is there");
+        drop((file, second));
+        assert!(fs::may_be_read(&other).await.unwrap());
+        drop(clone);
+        // The real test's neighbours open files, too.
+        while fs::may_be_read(&other).await.unwrap() {
+            yield_now().await;
+        }
+    });
+}
+
+#[test]
 fn a_direct_file_reads_back_what_was_written_also_after_it_was_reopened() {
     on_both(1, |_, dir| async move {
         let path = dir.join("a.log");

@@ -209,12 +209,13 @@ impl Log {
     /// Removes files that were put aside, after `file.delete.delay.ms`. `deleted` segments let go of what they hold.
     pub(crate) fn remove_files_later(&self, paths: Vec<PathBuf>, deleted: Vec<Rc<Segment>>) {
         let (delay, shard) = (self.config().file_delete_delay, self.0.shard.clone());
+        let dir = self.0.dir.clone();
         spawn(Queue::Background, async move {
             sleep(delay).await;
             // A reader that came late may have opened one again.
             deleted.iter().for_each(|segment| segment.release_all(shard.budget()));
-            let _turn = shard.removals().take().await;
-            remove_files(&paths).await;
+            drop(deleted);
+            dir.remove(paths).await;
         })
         .detach();
     }
@@ -229,7 +230,7 @@ impl Log {
         for segment in segments {
             for suffix in kinds {
                 let from = segment.path(suffix);
-                let to = self.0.path.join(format!("{}.{DELETED}", file_name(segment.base, suffix)));
+                let to = self.deleted_path(segment.base, suffix).await?;
                 match fs::rename(&from, &to).await {
                     Ok(()) => aside.push(to),
                     // Few segments have all kinds of files; and the log's directory may just have been deleted.
@@ -239,6 +240,20 @@ impl Log {
             }
         }
         Ok(aside)
+    }
+
+    /// Kafka's name of a segment's file that is to be removed, with a number in it as long as one of that name still
+    /// waits: compaction replaces the same segment again and again.
+    async fn deleted_path(&self, base: Offset, suffix: &str) -> Result<PathBuf, LogError> {
+        let name = file_name(base, suffix);
+        let mut path = self.0.path.join(format!("{name}.{DELETED}"));
+        for number in 1.. {
+            if !fs::exists(&path).await.map_err(|e| LogError::io(&path, "looking for", &e))? {
+                break;
+            }
+            path = self.0.path.join(format!("{name}.{number}.{DELETED}"));
+        }
+        Ok(path)
     }
 }
 
@@ -252,19 +267,5 @@ impl State {
     fn take_below(&mut self, before: Offset) -> Vec<Rc<Segment>> {
         let count = self.segments.partition_point(|segment| segment.base < before);
         self.segments.drain(..count).collect()
-    }
-}
-
-/// Leaves what cannot be removed to the next start.
-async fn remove_files(paths: &[PathBuf]) {
-    for path in paths {
-        match fs::remove_file(path).await {
-            Ok(()) => tracing::debug!(path = %path.display(), "removed"),
-            // The log itself was deleted meanwhile.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "not removed; the next start tries again")
-            }
-        }
     }
 }

@@ -19,7 +19,7 @@ use crate::dir::LogDir;
 use crate::error::LogError;
 use crate::log::Log;
 use crate::mutation::{self, Mutation};
-use crate::read::ReadRequest;
+use crate::read::{ReadPart, ReadRequest};
 use crate::seeds;
 use crate::shard::{ShardConfig, ShardStorage};
 use crate::testing::batch_with;
@@ -202,6 +202,7 @@ fn a_restart_before_the_delay_removes_the_deleted_files() {
     });
     run(&sim, || async {
         let (_dir, log) = open(two_a_segment()).await;
+        sleep(Duration::from_secs(1)).await;
         let left = names().await;
         assert!(!left.iter().any(|name| name.ends_with(".deleted")), "{left:?}");
         assert_eq!((start(&log), log.offsets().end()), (2, Offset(5)));
@@ -221,24 +222,58 @@ fn the_producer_snapshot_of_a_deleted_segment_goes_with_it() {
     });
 }
 
+/// Bytes that a read still gets whose segment was deleted under it; 10,000 are right.
+fn read_of_a_deleted_segment() -> usize {
+    let sim = Sim::new(SimConfig::new(1, 1));
+    let read = sim.run(|_| async {
+        let config = LogConfig {
+            segment_bytes: 10_000,
+            retention_bytes: Some(0),
+            file_delete_delay: Duration::ZERO,
+            ..two_a_segment()
+        };
+        let (_dir, log) = with_records(config, [1; 21]).await;
+        let request =
+            ReadRequest { offset: Offset(0), upto: Offset(21), max_bytes: 99_999, min_one_batch: true };
+        let chunk = log.read(request).await.unwrap();
+        assert!(chunk.parts.iter().any(|part| matches!(part, ReadPart::File(_))));
+        assert_eq!(segments_deleted(&log).await, 3);
+        sleep(Duration::from_secs(1)).await;
+        let left = names().await;
+        assert_eq!(left.iter().filter(|name| name.ends_with(".log")).count(), 1);
+        let bytes = chunk.into_bytes().await.map_or(0, |bytes| bytes.len());
+        sleep(Duration::from_secs(2)).await;
+        let left = names().await;
+        assert!(!left.iter().any(|name| name.ends_with(".deleted")), "{left:?}");
+        bytes
+    });
+    read.unwrap_or_else(|error| panic!("{error}")).finished()[0]
+}
+
 #[test]
 fn a_read_under_way_ends_though_its_segment_is_removed() {
+    assert_eq!(read_of_a_deleted_segment(), 10_000);
+}
+
+#[test]
+fn cutting_a_file_under_its_reader_is_noticed() {
+    mutation::switch(Some(Mutation::CutWhatIsRead));
+    let bytes = read_of_a_deleted_segment();
+    mutation::switch(None);
+    assert_ne!(bytes, 10_000, "the mutation goes unnoticed");
+}
+
+#[test]
+fn a_segment_is_put_aside_though_an_older_one_of_its_name_still_waits() {
     once(|| async {
-        let config =
-            LogConfig { retention_bytes: Some(0), file_delete_delay: Duration::ZERO, ..two_a_segment() };
-        let (_dir, log) = with_records(config, [1; 4]).await;
-        // Records of whole blocks lie in the file, the others in memory: ask for both kinds.
-        let request =
-            ReadRequest { offset: Offset(0), upto: Offset(4), max_bytes: 9999, min_one_batch: true };
-        let chunk = log.read(request).await.unwrap();
-        assert!(
-            chunk.parts.iter().any(|part| matches!(part, crate::read::ReadPart::File(_)))
-                || chunk.bytes == 2000
-        );
-        assert_eq!(segments_deleted(&log).await, 2);
-        sleep(Duration::from_millis(100)).await;
-        assert_eq!(names().await.iter().filter(|name| name.ends_with(".log")).count(), 1);
-        assert_eq!(chunk.into_bytes().await.unwrap().len(), 2000);
+        let (_dir, log) = with_records(two_a_segment(), [1; 3]).await;
+        fs::write_atomic("/data/orders-0/00000000000000000000.log.deleted", b"older").await.unwrap();
+        log.delete_records_before(Offset(2)).await.unwrap();
+        assert_eq!(segments_deleted(&log).await, 1);
+        let newer = fs::read("/data/orders-0/00000000000000000000.log.1.deleted").await.unwrap();
+        assert_eq!(newer.len(), 2000);
+        let older = fs::read("/data/orders-0/00000000000000000000.log.deleted").await.unwrap();
+        assert_eq!(older, b"older");
     });
 }
 
@@ -457,4 +492,9 @@ fn removing_files_before_the_start_is_raised_is_noticed() {
 #[test]
 fn telling_a_start_that_is_not_durable_is_noticed() {
     seeds::catch(Mutation::ForgetStart, 300, live_through);
+}
+
+#[test]
+fn cutting_a_file_that_a_crash_may_give_back_is_noticed() {
+    seeds::catch(Mutation::CutBeforeItsNameIsDurable, 300, live_through);
 }

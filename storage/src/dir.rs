@@ -14,6 +14,7 @@ use kring_runtime::{Queue, now, sleep, spawn};
 
 use crate::checkpoint::{self, BadCheckpoint, LogName, MetaProperties};
 use crate::error::LogError;
+use crate::removal::Removals;
 use crate::segment::write_file;
 use crate::space::Space;
 use crate::types::Offset;
@@ -66,6 +67,7 @@ struct Shared {
     /// The cleaner's checkpoint no longer says what the logs do.
     cleaner_points_changed: AtomicBool,
     space: Space,
+    removals: Removals,
     failed: Event,
 }
 
@@ -81,6 +83,7 @@ impl Shared {
             checkpoint: CheckpointTurn::default(),
             cleaner_points_changed: AtomicBool::new(false),
             space: Space::default(),
+            removals: Removals::default(),
             failed: Event::new(),
         }
     }
@@ -262,6 +265,10 @@ impl LogDir {
 
     pub(crate) fn space(&self) -> &Space {
         &self.0.space
+    }
+
+    pub(crate) fn removals(&self) -> &Removals {
+        &self.0.removals
     }
 
     pub(crate) fn left_clean(&self) -> bool {

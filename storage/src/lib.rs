@@ -75,6 +75,7 @@ mod producer;
 mod read;
 mod recovery;
 mod recovery_point;
+mod removal;
 mod retention;
 mod scan;
 #[cfg(test)]

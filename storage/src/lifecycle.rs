@@ -1,10 +1,10 @@
 //! How a log ends, and how its beginning moves up: close, delete, DeleteRecords.
 //! Removes no segment that still holds a readable record. Shard that owns the log.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use kring_runtime::{Queue, fill_random, fs, sleep, spawn};
+use kring_runtime::{fill_random, fs};
 
 use crate::TopicId;
 use crate::checkpoint::LogName;
@@ -178,28 +178,10 @@ impl LogDir {
         tracing::warn!(log = %name, path = %target.display(), "data of a topic that is gone is put aside");
         Ok(())
     }
-
-    /// Removes a deleted partition's directory after a delay. A failure is reported and left to the next start.
-    pub fn remove_later(&self, path: PathBuf, delay: Duration) {
-        spawn(Queue::Background, async move {
-            sleep(delay).await;
-            remove(&path).await;
-        })
-        .detach();
-    }
 }
 
 fn random_u128() -> u128 {
     let mut bytes = [0; 16];
     fill_random(&mut bytes);
     u128::from_be_bytes(bytes)
-}
-
-async fn remove(path: &Path) {
-    match fs::remove_dir_all(path).await {
-        Ok(()) => tracing::debug!(path = %path.display(), "removed"),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "not removed; the next start tries again")
-        }
-    }
 }

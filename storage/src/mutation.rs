@@ -32,6 +32,10 @@ pub(crate) enum Mutation {
     KeepReplaced,
     /// Old segments' files go before the log's start has passed them.
     DeleteBeforeStart,
+    /// A file that is to be removed is cut before a crash can no longer give it its old name back.
+    CutBeforeItsNameIsDurable,
+    /// A file that is to be removed is cut while somebody reads it.
+    CutWhatIsRead,
     /// Readers are told of a new start that a crash would forget.
     ForgetStart,
     /// A write that the disk had no room for counts as written.

@@ -8,13 +8,13 @@ mod sealed;
 mod start;
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use kring_runtime::disk::{DirectFile, ReadHandle};
-use kring_runtime::{fs, wall_ms};
+use kring_runtime::{Queue, fs, spawn, wall_ms};
 
 use crate::TopicId;
 use crate::aborted::AbortedIndex;
@@ -39,8 +39,10 @@ use known::Known;
 use start::Start;
 
 pub(crate) const EPOCHS: &str = "leader-epoch-checkpoint";
-/// Left by a deletion, or by a small file's replacement, that did not come to its end.
-const LEFTOVERS: [&str; 2] = [".deleted", ".tmp"];
+/// Left by a deletion that did not come to its end.
+const DELETED: &str = ".deleted";
+/// Left by a small file's replacement that did not come to its end.
+const TEMPORARY: &str = ".tmp";
 
 /// What opening a log did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,11 +91,13 @@ async fn open(
     topic_id: Option<TopicId>,
 ) -> Result<(Log, RecoveryReport), LogError> {
     let path: Rc<Path> = Rc::from(dir.path().join(name.to_string()));
-    let (files, found_id) =
+    let (mut files, found_id) =
         claim_directory(&path, topic_id).await.inspect_err(|error| dir.fail_on_io(error))?;
     let points = dir.points_of(&name);
     let recovery = Recovery { path: path.clone(), config: config.clone(), points, clean: dir.left_clean() };
+    let deleted = std::mem::take(&mut files.deleted);
     let (loaded, report) = recovery.load(files).await?;
+    remove_in_background(dir, deleted);
     if report.segments_scanned > 0 {
         tracing::info!(log = %name, segments = report.segments_scanned, bytes = report.bytes_scanned,
             torn_bytes = report.torn_bytes, end = %report.log_end_offset, "recovered");
@@ -121,6 +125,8 @@ struct Files {
     snapshots: Vec<Offset>,
     /// Base offsets of the segments with an index of aborted transactions.
     txn_indexes: Vec<Offset>,
+    /// No longer part of the log.
+    deleted: Vec<PathBuf>,
 }
 
 impl Files {
@@ -131,13 +137,12 @@ impl Files {
             complete_swaps(path, &entries).await?;
             entries = list(path).await?.unwrap_or_default();
         }
-        let (leftovers, entries): (Vec<_>, Vec<_>) = entries
-            .into_iter()
-            .partition(|entry| LEFTOVERS.iter().any(|suffix| entry.name.ends_with(suffix)));
-        for leftover in leftovers {
+        for leftover in entries.iter().filter(|entry| entry.name.ends_with(TEMPORARY)) {
             remove_leftover(&path.join(&leftover.name)).await?;
         }
-        Ok(Some(Files::of(entries)))
+        let deleted = entries.iter().filter(|entry| entry.name.ends_with(DELETED));
+        let deleted = deleted.map(|entry| path.join(&entry.name)).collect();
+        Ok(Some(Files { deleted, ..Files::of(entries) }))
     }
 
     fn of(entries: Vec<fs::DirEntry>) -> Files {
@@ -167,7 +172,14 @@ async fn list(path: &Path) -> Result<Option<Vec<fs::DirEntry>>, LogError> {
     }
 }
 
-/// Whoever left it may be at it, too: a log that was closed in this process removes its deleted segments later.
+/// The start does not wait for the removal of large files.
+fn remove_in_background(dir: &LogDir, deleted: Vec<PathBuf>) {
+    if !deleted.is_empty() {
+        let dir = dir.clone();
+        spawn(Queue::Background, async move { dir.remove(deleted).await }).detach();
+    }
+}
+
 async fn remove_leftover(path: &Path) -> Result<(), LogError> {
     match fs::remove_file(path).await {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(LogError::io(path, "removing", &error)),

@@ -11,7 +11,6 @@ use crate::arena::Arena;
 use crate::log::Log;
 use crate::segment::Segment;
 use crate::tail::TailCache;
-use crate::turn::Turn;
 
 /// Budgets of one shard: its part of what the process may use.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +38,6 @@ struct Shared {
     arena: Arena,
     budget: ResidencyBudget,
     flushes: FlushEpochs,
-    removals: Turn,
 }
 
 impl ShardStorage {
@@ -49,7 +47,6 @@ impl ShardStorage {
             arena: Arena::default(),
             budget: ResidencyBudget::new(config),
             flushes: FlushEpochs::default(),
-            removals: Turn::default(),
         }))
     }
 
@@ -73,12 +70,6 @@ impl ShardStorage {
 
     pub(crate) fn budget(&self) -> &ResidencyBudget {
         &self.0.budget
-    }
-
-    /// For whoever removes files. Removing a segment of 1 GiB takes its file system up to a second: one at a time, so
-    /// that what produce needs of the few threads for such calls stays free.
-    pub(crate) fn removals(&self) -> &Turn {
-        &self.0.removals
     }
 
     /// Puts a log into the next flush epoch.

@@ -82,6 +82,11 @@ impl Space {
         self.appended.load(Ordering::Relaxed) - self.written.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing is refused for want of room.
+    pub fn is_ample(&self) -> bool {
+        self.level.load(Ordering::Relaxed) == Level::Open as u8
+    }
+
     fn room(&self) -> u64 {
         self.horizon.load(Ordering::Relaxed).saturating_sub(self.appended.load(Ordering::Relaxed))
     }

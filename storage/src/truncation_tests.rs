@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use kring_runtime::sim::{Sim, SimConfig};
-use kring_runtime::{Queue, fs, spawn, yield_now};
+use kring_runtime::{Queue, fs, sleep, spawn, yield_now};
 
 use crate::checkpoint::LogName;
 use crate::config::LogConfig;
@@ -64,6 +65,7 @@ fn a_truncation_takes_the_batch_that_holds_the_offset_and_what_is_known_of_it() 
     once(&sim, || async {
         let (_dir, log) = open().await;
         assert_eq!((log.offsets().end(), log.size_bytes()), (Offset(21), 7000));
+        sleep(Duration::from_secs(1)).await;
         let names = fs::read_dir("/data/orders-0").await.unwrap();
         let is_cut_off = |name: &str| name.starts_with('0') && name >= "00000000000000000022";
         assert!(!names.iter().any(|entry| is_cut_off(&entry.name)), "{names:?}");

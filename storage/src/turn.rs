@@ -1,5 +1,5 @@
 //! A turn that one task of a shard has at a time: for the small files of a log, which its writer, its close and its
-//! recovery point all replace, and for the removal of files. Does no I/O. Lives on its shard, single-threaded.
+//! recovery point all replace. Does no I/O. Lives on its shard, single-threaded.
 
 use std::cell::Cell;
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::fs::{DirEntry, DiskSpace};
-use crate::real::blocking;
+use crate::real::{blocking, readers};
 
 pub(crate) async fn create_dir_all(path: PathBuf) -> io::Result<()> {
     blocking::run(move || fs::create_dir_all(path)).await
@@ -91,6 +91,10 @@ pub(crate) async fn modified_ms(path: PathBuf) -> io::Result<i64> {
     use std::os::unix::fs::MetadataExt;
     let meta = blocking::run(move || fs::metadata(path)).await?;
     Ok(meta.mtime().saturating_mul(1000).saturating_add(meta.mtime_nsec() / 1_000_000))
+}
+
+pub(crate) async fn may_be_read(path: PathBuf) -> io::Result<bool> {
+    blocking::run(move || readers::may_be_open(&path)).await
 }
 
 pub(crate) async fn set_len(path: PathBuf, len: u64) -> io::Result<()> {

@@ -13,6 +13,7 @@ pub(crate) mod lock;
 pub(crate) mod preflight;
 pub(crate) mod random;
 pub(crate) mod readable;
+pub(crate) mod readers;
 pub(crate) mod sendfile;
 pub(crate) mod shard;
 pub(crate) mod signals;

@@ -1,7 +1,6 @@
 //! Buffered reads: at once when the pages are cached, through io_uring when they are not.
 #![allow(unsafe_code)]
 
-use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::num::NonZeroU64;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -13,6 +12,7 @@ use glommio::io::BufferedFile;
 use rustix::fs::Advice;
 use rustix::io::{Errno, ReadWriteFlags};
 
+use crate::real::readers::{self, Reading};
 use crate::real::{blocking, io_error};
 
 /// Reads that wait for the disk are cut to this size.
@@ -25,13 +25,15 @@ static NO_CACHESTAT: AtomicBool = AtomicBool::new(false);
 
 pub(crate) struct RealReadable {
     fd: OwnedFd,
+    /// After the descriptor: it is counted until it is closed.
+    _reading: Reading,
 }
 
 impl RealReadable {
     pub(crate) async fn open(path: &Path) -> io::Result<Self> {
         let path = path.to_owned();
-        let file = blocking::run(move || File::open(path)).await?;
-        Ok(Self { fd: file.into() })
+        let (file, reading) = blocking::run(move || readers::open(&path)).await?;
+        Ok(Self { fd: file.into(), _reading: reading })
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {

@@ -10,6 +10,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -65,6 +66,7 @@ struct Fault {
 /// One file, whatever names lead to it.
 pub(crate) struct SimFile {
     state: Mutex<FileState>,
+    readers: AtomicUsize,
 }
 
 struct DiskState {
@@ -271,7 +273,7 @@ impl Disk {
             (Ok(_), Create::New) => Err(errno(libc::EEXIST)),
             (Ok(file), _) => Ok(file),
             (Err(e), Create::New | Create::IfMissing) if e.raw_os_error() == Some(libc::ENOENT) => {
-                let file = Arc::new(SimFile { state: Mutex::new(FileState::at(path.to_owned())) });
+                let file = Arc::new(SimFile::at(path.to_owned()));
                 state.names.insert(path, Node::File(file.clone()))?;
                 Ok(file)
             }
@@ -314,6 +316,10 @@ enum Create {
 }
 
 impl SimFile {
+    fn at(path: PathBuf) -> SimFile {
+        SimFile { state: Mutex::new(FileState::at(path)), readers: AtomicUsize::new(0) }
+    }
+
     pub(crate) fn renamed(&self, path: &Path) {
         lock(&self.state).path = path.to_owned();
     }
@@ -477,11 +483,18 @@ impl SimReadable {
         shard.clone().delay(1_000, 50_000).await;
         let disk = shard.world().disk();
         let file = disk.open(path, Create::No)?;
+        file.readers.fetch_add(1, Ordering::Relaxed);
         Ok(Self { disk, file })
     }
 
     pub(crate) async fn read_at(&self, pos: u64, len: usize) -> io::Result<Bytes> {
         read(&self.disk, &self.file, pos, len).await.map(Bytes::from)
+    }
+}
+
+impl Drop for SimReadable {
+    fn drop(&mut self) {
+        self.file.readers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -578,6 +591,14 @@ impl SimFiles {
         let file = self.names(path, |names| names.file(path)).await?;
         let state = lock(&file.state);
         Ok(state.modified_ms)
+    }
+
+    pub(crate) async fn may_be_read(&self, path: &Path) -> io::Result<bool> {
+        match self.names(path, |names| names.file(path)).await {
+            Ok(file) => Ok(file.readers.load(Ordering::Relaxed) > 0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) async fn set_len(&self, path: &Path, len: u64) -> io::Result<()> {

@@ -11,6 +11,7 @@ use kring_runtime::fs::{self, DirEntry};
 
 use super::target::{CLEANED, SUFFIXES, cleaned_name};
 use crate::aborted::index_of;
+use crate::deletion::DELETED;
 use crate::error::LogError;
 use crate::log::Log;
 use crate::mutation::{self, Mutation};
@@ -89,7 +90,7 @@ pub(crate) async fn complete_swaps(dir: &Path, entries: &[DirEntry]) -> Result<(
     sync(dir).await
 }
 
-/// Removes the segments that lie in the range of a new one.
+/// Puts the segments aside that lie in the range of a new one: the start does not wait for their removal.
 async fn remove_replaced(dir: &Path, entries: &[DirEntry], swap: &DirEntry) -> Result<(), LogError> {
     let log = swap.name.strip_suffix(".swap").and_then(|name| parse_file_name(name, "log"));
     let Some(base) = log.filter(|_| !mutation::on(Mutation::KeepReplaced)) else { return Ok(()) };
@@ -99,7 +100,7 @@ async fn remove_replaced(dir: &Path, entries: &[DirEntry], swap: &DirEntry) -> R
         let is_segment = SUFFIXES.iter().any(|s| parse_file_name(&entry.name, s).is_some_and(in_range));
         let is_snapshot = parse_file_name(&entry.name, SNAPSHOT).is_some_and(|at| at > base && at < end);
         if is_segment || is_snapshot {
-            remove(dir, &entry.name).await?;
+            rename(&dir.join(&entry.name), &dir.join(format!("{}.{DELETED}", entry.name))).await?;
         }
     }
     Ok(())
