@@ -23,6 +23,8 @@ def parse(argv, names):
                    help="which broker serves (kafka: Apache Kafka, to check the suites themselves)")
     p.add_argument("--kring", type=pathlib.Path, default=default_binary(),
                    metavar="PATH", help="the broker's binary (default: the release build)")
+    p.add_argument("--loadgen", type=pathlib.Path, metavar="PATH",
+                   help="the load generator's binary (default: the one beside the broker's)")
     p.add_argument("--only", action="append", metavar="SUITE", choices=names,
                    help="run this suite only (repeatable)")
     p.add_argument("--list", action="store_true", help="list the suites and end")
@@ -33,6 +35,7 @@ def parse(argv, names):
     p.add_argument("-v", "--verbose", action="store_true", help="print every case")
     options = p.parse_args(argv)
     options.kring = options.kring.resolve()
+    options.loadgen = (options.loadgen or options.kring.with_name("kring-loadgen")).resolve()
     options.kring_args = ["--shards", str(options.shards)] if options.shards else []
     return options
 

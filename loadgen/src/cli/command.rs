@@ -9,7 +9,7 @@ use super::machine::Machine;
 use super::output::Output;
 use super::producing::Producing;
 use super::target::Target;
-use super::timing::Timing;
+use super::timing::{Counting, Timing, WarmingUp};
 use crate::settings::{Acks, Settings, Workload};
 
 #[derive(Debug, Subcommand)]
@@ -19,12 +19,14 @@ pub enum Command {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
-        producing: Box<Producing>,
+        load: Load,
     },
     /// Read a topic from its beginning to the end that it had at the start
     Consume {
         #[command(flatten)]
         common: Common,
+        #[command(flatten)]
+        counting: Counting,
         #[command(flatten)]
         consuming: Consuming,
     },
@@ -33,7 +35,7 @@ pub enum Command {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
-        producing: Box<Producing>,
+        load: Load,
         #[command(flatten)]
         consuming: Consuming,
         #[command(flatten)]
@@ -44,7 +46,7 @@ pub enum Command {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
-        producing: Box<Producing>,
+        load: Load,
         #[command(flatten)]
         consuming: Consuming,
         #[command(flatten)]
@@ -59,7 +61,7 @@ pub enum Command {
         #[command(flatten)]
         grouping: Grouping,
     },
-    /// Open many connections at a rate and keep them, idle, asking now and then, or reading slowly
+    /// Open many connections at a rate and keep them: idle, asking now and then, or reading slowly
     Connections {
         #[command(flatten)]
         common: Topicless,
@@ -68,8 +70,30 @@ pub enum Command {
     },
 }
 
+/// What is produced, and how much.
+#[derive(Args, Debug)]
+pub struct Load {
+    #[command(flatten)]
+    counting: Counting,
+    #[command(flatten)]
+    warming_up: WarmingUp,
+    #[command(flatten)]
+    producing: Box<Producing>,
+}
+
+impl Load {
+    fn settings(&self, common: &Common, workload: Workload) -> Result<Settings, String> {
+        let mut settings = common.settings(workload)?;
+        self.counting.apply(&common.timing, &mut settings);
+        self.warming_up.apply(&mut settings);
+        self.producing.apply(&mut settings)?;
+        Ok(settings)
+    }
+}
+
 /// Of workloads that receive what they sent.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Consumers")]
 pub struct Verifying {
     /// Check that all acknowledged records come back once, in order, unchanged
     #[arg(long)]
@@ -101,12 +125,13 @@ pub struct Common {
 
 /// Options of workloads that need no topic.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Broker and topic")]
 pub struct Topicless {
     /// Any broker of the cluster
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092")]
     server: String,
     /// A topic that is there, for --slow-read
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     topic: Option<String>,
     #[command(flatten)]
     timing: Timing,
@@ -136,26 +161,24 @@ impl Common {
 impl Command {
     pub fn into_settings(self) -> Result<(Common, Settings), String> {
         match self {
-            Command::Produce { common, producing } => {
-                let mut settings = common.settings(Workload::Produce)?;
-                producing.apply(&mut settings)?;
+            Command::Produce { common, load } => {
+                let settings = load.settings(&common, Workload::Produce)?;
                 Ok((common, settings))
             }
-            Command::Consume { common, consuming } => {
+            Command::Consume { common, counting, consuming } => {
                 let mut settings = common.settings(Workload::Consume)?;
+                counting.apply(&common.timing, &mut settings);
                 consuming.apply(&mut settings);
                 Ok((common, settings))
             }
-            Command::E2e { common, producing, consuming, verifying } => {
-                let mut settings = common.settings(Workload::EndToEnd)?;
-                producing.apply(&mut settings)?;
+            Command::E2e { common, load, consuming, verifying } => {
+                let mut settings = load.settings(&common, Workload::EndToEnd)?;
                 consuming.apply(&mut settings);
                 verifying.apply(&mut settings)?;
                 Ok((common, settings))
             }
-            Command::Mixed { common, producing, consuming, history, verifying } => {
-                let mut settings = common.settings(Workload::Mixed)?;
-                producing.apply(&mut settings)?;
+            Command::Mixed { common, load, consuming, history, verifying } => {
+                let mut settings = load.settings(&common, Workload::Mixed)?;
                 consuming.apply(&mut settings);
                 history.apply(&mut settings);
                 verifying.apply(&mut settings)?;
@@ -228,6 +251,34 @@ mod tests {
         let keys = settings("kring-loadgen produce --topic t --max --keys 1000 --key-skew 1.1").unwrap().keys;
         assert_eq!(keys.map(|keys| (keys.count, keys.skew, keys.bytes)), Some((1000, 1.1, 16)));
         assert!(settings("kring-loadgen produce --topic t --max --key-skew 1").is_err(), "without keys");
+    }
+
+    #[test]
+    fn a_count_lasts_an_hour_at_most_unless_told() {
+        let duration = |args| settings(args).unwrap().duration.as_secs();
+        assert_eq!(duration("kring-loadgen produce --topic t --max"), 10);
+        assert_eq!(duration("kring-loadgen produce --topic t --max --count 5"), 3600);
+        assert_eq!(duration("kring-loadgen consume --topic t --count 5 --duration 3"), 3);
+    }
+
+    #[test]
+    fn options_that_a_workload_cannot_heed_are_refused() {
+        for args in [
+            "consume --topic t --warm-up 1",
+            "groups --topic t --count 5",
+            "groups --topic t --warm-up 1",
+            "connections --partitions 3",
+            "connections --slow-read 100",
+        ] {
+            assert!(settings(&format!("kring-loadgen {args}")).is_err(), "{args}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_connections_is_that_of_opening_them_and_the_duration() {
+        let found =
+            settings("kring-loadgen connections --connections 300 --connect-rate 100 --duration 4").unwrap();
+        assert_eq!((found.duration.as_secs(), found.topic.as_str()), (7, ""));
     }
 
     #[test]

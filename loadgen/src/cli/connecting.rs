@@ -8,6 +8,7 @@ use super::timing::seconds;
 use crate::settings::{ConnectionLoad, Settings};
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Connections")]
 pub struct Connecting {
     /// Connections to open
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -34,8 +35,6 @@ impl Connecting {
             every: self.every,
             read_bytes_per_s: self.slow_read,
         };
-        // Opening is measured too.
-        settings.warm_up = Duration::ZERO;
         settings.duration += load.opening();
         settings.connecting = load;
         Ok(())

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::settings::Settings;
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Consumers")]
 pub struct Consuming {
     /// Consumers, each with its own partitions and connections
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -23,6 +24,7 @@ impl Consuming {
 
 /// Of `mixed`, beside what producers and followers have.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Consumers")]
 pub struct History {
     /// Consumers that read the topic from its beginning, again and again, until the producers are done
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]

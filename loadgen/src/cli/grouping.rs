@@ -8,6 +8,7 @@ use super::timing::seconds;
 use crate::settings::{GroupLoad, Settings};
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Group")]
 pub struct Grouping {
     /// The group; a new one for each run unless told
     #[arg(long, value_name = "NAME")]
@@ -37,8 +38,6 @@ impl Grouping {
         if self.change_every < Duration::from_millis(10) {
             return Err("--change-every is at least 0.01".to_owned());
         }
-        // The first rebalance is measured too.
-        settings.warm_up = Duration::ZERO;
         settings.group = GroupLoad {
             name: self.group.clone().unwrap_or_default(),
             members: self.members,

@@ -6,6 +6,7 @@ use kring_runtime::{ShardPlacement, process};
 use crate::settings::Settings;
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "This machine")]
 pub struct Machine {
     /// Threads, each with its own clients; as many as there are CPUs or clients unless told
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

@@ -14,6 +14,7 @@ use crate::sweep::result::Sweep;
 use crate::{hgrm, page, plot};
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Result")]
 pub struct Output {
     #[command(flatten)]
     pub files: Files,

@@ -11,6 +11,7 @@ use crate::settings::{Acks, Filler, Rate, Settings};
 use crate::sizes::Sizes;
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Producers")]
 pub struct Producing {
     /// Producers, each with its own connections
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::settings::Settings;
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Broker and topic")]
 pub struct Target {
     /// Any broker of the cluster
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092")]

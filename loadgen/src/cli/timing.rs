@@ -5,25 +5,38 @@ use std::time::Duration;
 use clap::Args;
 use kring_runtime::wall_ms;
 
-use crate::settings::{Settings, Workload};
+use crate::settings::Settings;
 
 /// A count should be reached before; a broker that hangs should not keep the run for ever.
 const DURATION_OF_A_COUNT: Duration = Duration::from_secs(3600);
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Time")]
 pub struct Timing {
-    /// Seconds that are measured [default: 10, or an hour with --count]
+    /// Seconds that are measured [default: 10]
     #[arg(long, value_name = "S", value_parser = seconds)]
     duration: Option<Duration>,
-    /// End after so many measured records of all clients together
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: Option<u64>,
-    /// Seconds of load before what is measured
-    #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
-    warm_up: Duration,
     /// Start at this Unix time in seconds, or so long from now (+5s): instances with one start time add up
     #[arg(long, value_name = "TIME", value_parser = start)]
     start_at: Option<StartAt>,
+}
+
+/// Of workloads that handle records.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Time")]
+pub struct Counting {
+    /// End after so many measured records of all clients together, or after --duration, an hour unless told
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+}
+
+/// Of workloads that produce.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Time")]
+pub struct WarmingUp {
+    /// Seconds of load before what is measured
+    #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
+    warm_up: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,11 +72,25 @@ fn start(text: &str) -> Result<StartAt, String> {
 
 impl Timing {
     pub fn apply(&self, settings: &mut Settings) {
-        let usual = if self.count.is_some() { DURATION_OF_A_COUNT } else { settings.duration };
-        settings.duration = self.duration.unwrap_or(usual);
-        settings.count = self.count;
+        settings.duration = self.duration.unwrap_or(settings.duration);
         settings.start_at = self.start_at.map(StartAt::to_wall_ms);
-        settings.warm_up = if settings.workload == Workload::Consume { Duration::ZERO } else { self.warm_up };
+        // Where it is not an option, everything is measured from the start.
+        settings.warm_up = Duration::ZERO;
+    }
+}
+
+impl Counting {
+    pub fn apply(&self, timing: &Timing, settings: &mut Settings) {
+        settings.count = self.count;
+        if self.count.is_some() && timing.duration.is_none() {
+            settings.duration = DURATION_OF_A_COUNT;
+        }
+    }
+}
+
+impl WarmingUp {
+    pub fn apply(&self, settings: &mut Settings) {
+        settings.warm_up = self.warm_up;
     }
 }
 
