@@ -73,6 +73,11 @@ pub fn client_id() -> Option<Str> {
     Some(Str::from_static("producer-1"))
 }
 
+/// Where benches write: under `KRING_BENCH_DIR`, or where the system keeps temporary files.
+pub fn parent() -> PathBuf {
+    std::env::var_os("KRING_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
 /// A directory of its own, removed at its end.
 #[derive(Debug)]
 pub struct TempDir(PathBuf);
