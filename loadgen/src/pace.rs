@@ -89,6 +89,14 @@ impl Arrivals {
         self.next
     }
 
+    /// How far records are apart on the average.
+    pub fn mean_distance(&self) -> Duration {
+        Duration::from_nanos(match self.distance {
+            Distance::Even { whole, .. } => whole,
+            Distance::Exponential { mean_ns, .. } => mean_ns as u64,
+        })
+    }
+
     /// On to the one after it.
     pub fn advance(&mut self) {
         let nanos = match &mut self.distance {
@@ -153,6 +161,11 @@ impl Source {
         Some(due)
     }
 
+    /// How far records are apart on the average; nothing in a closed loop.
+    pub fn mean_distance(&self) -> Duration {
+        self.arrivals.map_or(Duration::ZERO, |arrivals| arrivals.mean_distance())
+    }
+
     /// Whether records come by a schedule.
     pub fn is_open(&self) -> bool {
         self.arrivals.is_some()
@@ -186,6 +199,13 @@ mod tests {
             (0..3).flat_map(|index| times(arrivals(1000, index, 3, Spacing::Constant), 3)).collect();
         all.sort_unstable();
         assert_eq!(all, (0..9).map(|n| n * 1_000_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_mean_distance_is_that_of_one_producers_records() {
+        for spacing in [Spacing::Constant, Spacing::Poisson] {
+            assert_eq!(arrivals(1000, 1, 2, spacing).mean_distance(), Duration::from_millis(2));
+        }
     }
 
     #[test]

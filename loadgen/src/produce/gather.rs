@@ -21,6 +21,7 @@ pub struct Bounds {
     pub linger: Duration,
     /// The smallest record: where it does not fit any more, a batch is full.
     pub smallest_record: usize,
+    pub largest_record: usize,
 }
 
 /// A record that is to be sent.
@@ -86,6 +87,17 @@ impl Gather {
 
     pub fn is_full(&self, partition: usize) -> bool {
         !self.takes(partition, self.bounds.smallest_record)
+    }
+
+    /// How many records every open batch takes for certain before it is full.
+    pub fn certain_room(&self) -> u64 {
+        let room = |partition: &usize| {
+            let open = self.open[*partition].as_ref()?;
+            let bytes = self.bounds.bytes.saturating_sub(open.size_bytes());
+            let fitting = (bytes / self.bounds.largest_record) as u64;
+            Some(fitting.min(self.bounds.records.saturating_sub(open.records())))
+        };
+        self.waiting.iter().filter_map(room).min().unwrap_or(0)
     }
 
     pub fn append(
@@ -159,7 +171,8 @@ mod tests {
 
     fn gather(records: u64, bytes: usize, linger_us: u64, record: usize) -> Gather {
         let linger = Duration::from_micros(linger_us);
-        let bounds = Bounds { records, bytes, linger, smallest_record: record_bytes(None, record) };
+        let largest_record = record_bytes(None, record);
+        let bounds = Bounds { records, bytes, linger, smallest_record: largest_record, largest_record };
         Gather::new(1, 3, bounds, Compression::NONE)
     }
 
@@ -217,6 +230,16 @@ mod tests {
             assert!(size <= batch_bytes || batch.records() == 1, "{size} of {batch_bytes}");
             assert!(size + value_bytes + 40 > batch_bytes, "{size} of {batch_bytes}");
         }
+    }
+
+    #[test]
+    fn certain_room_is_that_of_the_fullest_batch() {
+        let mut gather = gather(5, 1000, 0, 100);
+        assert_eq!(gather.certain_room(), 0, "none is open");
+        append(&mut gather, 0, 0, &[0; 100]);
+        assert_eq!(gather.certain_room(), 4);
+        (0..4).for_each(|n| append(&mut gather, 1, n, &[0; 50]));
+        assert_eq!(gather.certain_room(), 1);
     }
 
     #[test]

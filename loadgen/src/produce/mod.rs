@@ -218,7 +218,7 @@ impl Producer {
     fn wakes_at(&self, at: Monotonic) -> Monotonic {
         let batch = self.gather.next_due(|partition| self.has_room(partition));
         let record = match self.pending {
-            None => self.source.next(at).map(|due| due + self.step()),
+            None => self.source.next(at).map(|due| (due + self.step()).max(at + self.half_filled())),
             Some(_) => None,
         };
         batch.into_iter().chain(record).min().unwrap_or(Monotonic::MAX)
@@ -230,6 +230,14 @@ impl Producer {
         } else {
             Duration::ZERO
         }
+    }
+
+    /// Half the time in which an open batch may become full, or in which a record that comes now has lingered: before
+    /// there is nothing new to send.
+    fn half_filled(&self) -> Duration {
+        let records = u32::try_from(self.gather.certain_room()).unwrap_or(u32::MAX);
+        let filling = self.source.mean_distance().saturating_mul(records / 2);
+        filling.min(self.plan.settings.linger / 2)
     }
 
     /// Whether something is due and cannot be sent.
@@ -456,5 +464,6 @@ fn bounds(plan: &Plan) -> Bounds {
         bytes: settings.batch_bytes,
         linger: settings.linger.max(least),
         smallest_record: record_bytes(key_bytes, settings.record_size.smallest()),
+        largest_record: record_bytes(key_bytes, settings.record_size.largest()),
     }
 }
