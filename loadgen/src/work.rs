@@ -36,19 +36,24 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The brokers that lead partitions, and for each partition which of them.
+    /// The brokers that led partitions before the run, and for each partition which of them.
     pub fn endpoints(&self) -> (Vec<Endpoint>, Vec<usize>) {
-        let mut endpoints = Vec::new();
-        let mut places = BTreeMap::new();
-        let route = |leader: &Endpoint| {
-            *places.entry(leader.name.clone()).or_insert_with(|| {
-                endpoints.push(leader.clone());
-                endpoints.len() - 1
-            })
-        };
-        let routes = self.topic.leaders.iter().map(route).collect();
-        (endpoints, routes)
+        routes(&self.topic.leaders)
     }
+}
+
+/// The brokers among these leaders of partitions, and for each partition which of them.
+pub fn routes(leaders: &[Endpoint]) -> (Vec<Endpoint>, Vec<usize>) {
+    let mut endpoints = Vec::new();
+    let mut places = BTreeMap::new();
+    let route = |leader: &Endpoint| {
+        *places.entry(leader.name.clone()).or_insert_with(|| {
+            endpoints.push(leader.clone());
+            endpoints.len() - 1
+        })
+    };
+    let routes = leaders.iter().map(route).collect();
+    (endpoints, routes)
 }
 
 impl Plan {

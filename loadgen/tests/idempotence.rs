@@ -17,6 +17,7 @@ use kring_wire::messages::api_versions_response::{ApiVersion, ApiVersionsRespons
 use kring_wire::messages::fetch_request::FetchRequest;
 use kring_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
 use kring_wire::messages::init_producer_id_response::InitProducerIdResponse;
+use kring_wire::messages::list_offsets_request::ListOffsetsRequest;
 use kring_wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
@@ -50,6 +51,8 @@ enum Trouble {
     IsDown(Duration),
     /// The batch with this number is refused for good.
     Refuses(u64),
+    /// Every fiftieth batch is refused for good, and no producer has an epoch left.
+    RefusesMany,
     /// After two seconds the producers' numbers are forgotten.
     Forgets,
 }
@@ -72,6 +75,8 @@ struct Cluster {
     end: Cell<i64>,
     producers: RefCell<BTreeMap<i64, Producer>>,
     next_producer_id: Cell<i64>,
+    /// Of new producers.
+    first_epoch: i16,
 }
 
 impl Cluster {
@@ -91,7 +96,12 @@ impl Cluster {
     /// The base offset, or why the batch is refused.
     fn take(&self, batch: &Bytes) -> Result<i64, ErrorCode> {
         let header = BatchHeader::parse(batch).unwrap();
-        if self.trouble == Trouble::Refuses(self.batches.get()) {
+        let refused = match self.trouble {
+            Trouble::Refuses(number) => number == self.batches.get(),
+            Trouble::RefusesMany => self.batches.get() % 50 == 49,
+            _ => false,
+        };
+        if refused {
             return Err(ErrorCode::MESSAGE_TOO_LARGE);
         }
         if self.trouble == Trouble::Forgets && self.is_troubled() && !self.forgotten.replace(true) {
@@ -152,10 +162,14 @@ impl Cluster {
         Some(match key {
             ApiKey::ApiVersions => frame(version, correlation, &versions()),
             ApiKey::Metadata => frame(version, correlation, &self.metadata()),
-            ApiKey::ListOffsets => frame(version, correlation, &self.list_offsets()),
+            ApiKey::ListOffsets => {
+                let request = ListOffsetsRequest::decode(&mut body, version).unwrap();
+                frame(version, correlation, &self.list_offsets(&request))
+            }
             ApiKey::InitProducerId => {
                 let producer_id = self.next_producer_id.replace(self.next_producer_id.get() + 1);
-                let answer = InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() };
+                let producer_epoch = self.first_epoch;
+                let answer = InitProducerIdResponse { producer_id, producer_epoch, ..Default::default() };
                 frame(version, correlation, &answer)
             }
             ApiKey::Produce => {
@@ -213,8 +227,10 @@ impl Cluster {
         FetchResponse { responses: vec![topic], ..Default::default() }
     }
 
-    fn list_offsets(&self) -> ListOffsetsResponse {
-        let partition = ListOffsetsPartitionResponse { offset: self.end.get(), ..Default::default() };
+    fn list_offsets(&self, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+        let earliest = request.topics[0].partitions[0].timestamp == -2;
+        let offset = if earliest { 0 } else { self.end.get() };
+        let partition = ListOffsetsPartitionResponse { offset, ..Default::default() };
         let topic = ListOffsetsTopicResponse { name: Str::from("t"), partitions: vec![partition] };
         ListOffsetsResponse { topics: vec![topic], ..Default::default() }
     }
@@ -301,6 +317,7 @@ fn run_with(trouble: Trouble, change: fn(&mut Settings)) -> Report {
             end: Cell::new(0),
             producers: RefCell::default(),
             next_producer_id: Cell::new(7),
+            first_epoch: if trouble == Trouble::RefusesMany { i16::MAX } else { 0 },
         });
         let accepting = PORTS.map(|port| {
             let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
@@ -400,6 +417,27 @@ fn one_batch_that_is_refused_for_good_costs_no_other() {
     assert!(judgement.is_good(), "{judgement:?}");
     assert_eq!(judgement.acknowledged + refused, 4_000, "{}", table(&report));
     assert_eq!(report.stats.errors.len(), 1, "{}", table(&report));
+}
+
+#[test]
+fn producers_without_an_epoch_left_get_another_id() {
+    let report = run(Trouble::RefusesMany);
+    let refused = report.stats.errors["MESSAGE_TOO_LARGE"];
+    let judgement = report.judgement.unwrap();
+    assert!(refused > 5 && judgement.is_good(), "{}", table(&report));
+    assert_eq!(judgement.acknowledged + refused, 4_000, "{}", table(&report));
+}
+
+#[test]
+fn history_is_read_beside_the_tail_and_measured_apart_through_a_change_of_leader() {
+    let report = run_with(Trouble::MovesLeader, |settings| settings.workload = Workload::Mixed);
+    assert_whole(&report);
+    let history = report.stats.amounts["history"];
+    assert!(history.records > 4_000, "read again and again: {}", table(&report));
+    let measured: Vec<_> =
+        report.latencies().into_iter().map(|(measure, _)| measure.key().to_owned()).collect();
+    assert!(measured.contains(&"history fetch round trip".to_owned()), "{measured:?}");
+    assert!(report.stats.consumed.records <= 4_000, "the tail is read once");
 }
 
 #[test]

@@ -225,7 +225,8 @@ async fn ask_leaders(broker: &Endpoint, topic: &Topic) -> Result<Vec<Endpoint>, 
     let answer = describe(&mut connection, &topic.versions, &topic.name).await?;
     let found = leaders(&answer, only_topic(&answer, &topic.name)?, None).await?;
     let found = found.filter(|leaders| leaders.len() >= topic.leaders.len());
-    let mut leaders = found.ok_or_else(|| ClientError::Topic("partitions have no leader".to_owned()))?;
+    let mut leaders =
+        found.ok_or_else(|| ClientError::refused("Metadata", ErrorCode::LEADER_NOT_AVAILABLE))?;
     // Partitions that were added since have no part in the run.
     leaders.truncate(topic.leaders.len());
     Ok(leaders)

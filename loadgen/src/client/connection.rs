@@ -136,7 +136,7 @@ impl Answers {
         piece.advance(1);
         match piece.first_chunk().filter(|_| !known) {
             Some(length) => *left = u32::from_be_bytes(*length) as usize,
-            None => *left -= piece.len(),
+            None => *left = left.saturating_sub(piece.len()),
         }
         Ok(piece.len())
     }

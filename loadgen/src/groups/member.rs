@@ -11,8 +11,11 @@ use kring_wire::{ErrorCode, Str};
 use super::rebalances::Trigger;
 use super::{Desk, assign};
 use crate::backoff::Backoff;
-use crate::client::{ClientError, Connection, Coordinator, Membership, list_offsets};
+use crate::client::{
+    ClientError, Connection, Coordinator, Endpoint, Membership, list_offsets, refresh_leaders,
+};
 use crate::stats::Amount;
+use crate::work::routes;
 
 /// How long a fetch waits for records: heartbeats and changes are looked at in between.
 const FETCH_WAIT_MS: i32 = 50;
@@ -29,6 +32,8 @@ struct Share {
 pub struct Member<'a> {
     desk: &'a Desk,
     membership: Membership,
+    /// Of all partitions of the topic.
+    leaders: Vec<Endpoint>,
     shares: Vec<Share>,
     heartbeat_at: Monotonic,
     commit_at: Monotonic,
@@ -40,6 +45,7 @@ impl<'a> Member<'a> {
         Member {
             desk,
             membership: Membership::default(),
+            leaders: desk.plan.topic.leaders.clone(),
             shares: Vec::new(),
             heartbeat_at: now(),
             commit_at: now(),
@@ -53,6 +59,7 @@ impl<'a> Member<'a> {
             if let Err(error) = self.serve().await {
                 self.desk.note(&error);
                 sleep(self.backoff.next()).await;
+                self.refresh().await;
             }
         }
         if let Err(error) = self.leave().await {
@@ -60,13 +67,31 @@ impl<'a> Member<'a> {
         }
     }
 
-    fn server(&self) -> &crate::client::Endpoint {
-        &self.desk.plan.server
+    /// Whom to ask: the broker that was named, and those that lead partitions.
+    fn brokers(&self) -> Vec<Endpoint> {
+        let mut brokers = vec![self.desk.plan.server.clone()];
+        brokers.extend(routes(&self.leaders).0);
+        brokers
+    }
+
+    /// Leaders may have changed.
+    async fn refresh(&mut self) {
+        match refresh_leaders(&self.brokers(), &self.desk.plan.topic).await {
+            Ok(leaders) => self.leaders = leaders,
+            Err(error) => self.desk.note(&error),
+        }
     }
 
     async fn coordinator(&self) -> Result<Coordinator, ClientError> {
         let plan = &self.desk.plan;
-        Coordinator::find(self.server(), &plan.topic.versions, &plan.settings.group.name).await
+        let mut last = ClientError::Closed;
+        for broker in self.brokers() {
+            match Coordinator::find(&broker, &plan.topic.versions, &plan.settings.group.name).await {
+                Ok(coordinator) => return Ok(coordinator),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     /// With one coordinator: joins, works, and joins again as often as it is told to.
@@ -160,7 +185,7 @@ impl<'a> Member<'a> {
             return Ok(());
         }
         let committed = coordinator.committed(&plan.topic.name, partitions).await?;
-        let (endpoints, routes) = plan.endpoints();
+        let (endpoints, routes) = routes(&self.leaders);
         for (at, endpoint) in endpoints.iter().enumerate() {
             let own = partitions.iter().zip(&committed).filter(|(p, _)| routes[**p as usize] == at);
             let mut positions: Vec<_> = own.map(|(partition, offset)| (*partition, *offset)).collect();

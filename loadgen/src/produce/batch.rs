@@ -9,6 +9,7 @@ use crate::verify::Stream;
 
 /// Where batch headers keep what a new number of an idempotent producer changes.
 const CRC: std::ops::Range<usize> = 17..21;
+const PRODUCER_ID: std::ops::Range<usize> = 43..51;
 const PRODUCER_EPOCH: std::ops::Range<usize> = 51..53;
 const BASE_SEQUENCE: std::ops::Range<usize> = 53..57;
 
@@ -49,7 +50,9 @@ impl Batch {
     }
 
     /// Gives the batch another number.
-    pub fn renumber(&mut self, epoch: i16, first: i32) {
+    pub fn renumber(&mut self, sequence: Sequence) {
+        let Sequence { producer_id, epoch, first } = sequence;
+        self.head[PRODUCER_ID].copy_from_slice(&producer_id.to_be_bytes());
         self.head[PRODUCER_EPOCH].copy_from_slice(&epoch.to_be_bytes());
         self.head[BASE_SEQUENCE].copy_from_slice(&first.to_be_bytes());
         let whole = [&self.head[..], &self.body].concat();
@@ -145,15 +148,15 @@ mod tests {
 
     #[test]
     fn a_batch_with_another_number_is_as_if_made_with_it() {
-        let made = |epoch, first| {
+        let made = |sequence| {
             let mut open = Open::new(Compression::NONE, &mut Spare::default());
             open.append(Monotonic::ZERO, 5, Some(b"k"), b"value").unwrap();
-            let sequence = Sequence { producer_id: 7, epoch, first };
             open.close(Stream { producer: 0, partition: 0 }, 0, Some(sequence)).unwrap()
         };
-        let mut batch = made(1, 20);
-        batch.renumber(2, 0);
-        assert_eq!(batch.head, made(2, 0).head);
+        let other = Sequence { producer_id: 8, epoch: 2, first: 0 };
+        let mut batch = made(Sequence { producer_id: 7, epoch: 1, first: 20 });
+        batch.renumber(other);
+        assert_eq!(batch.head, made(other).head);
         assert_eq!(BatchHeader::parse(&batch.head).unwrap().base_sequence, 0);
     }
 

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The numbers begin again under the next epoch when the broker does not know those before them, or when a batch
-//! was given up: Kafka's `TransactionManager.bumpIdempotentProducerEpoch`.
+//! was given up: Kafka's `TransactionManager.bumpIdempotentProducerEpoch`. After the last epoch the lane waits for
+//! another producer id.
 
 use kring_wire::ErrorCode;
 
@@ -72,6 +73,8 @@ pub struct Lane {
     held: bool,
     /// What is sent next begins a new epoch.
     renumber: bool,
+    /// The epoch is a new one already.
+    renewed: bool,
 }
 
 impl Lane {
@@ -93,6 +96,10 @@ impl Lane {
     /// Numbers for so many new records.
     pub fn number(&mut self, records: u64) -> Option<Sequence> {
         assert!(!self.held, "nothing new passes what has to be sent again");
+        self.next(records)
+    }
+
+    fn next(&mut self, records: u64) -> Option<Sequence> {
         let producer_id = self.producer_id?;
         let first = self.next_sequence;
         self.next_sequence = sequence_after(first, records);
@@ -135,7 +142,7 @@ impl Lane {
 
     /// When nothing is in flight any more: what has to be sent again, in order. The lane flows again.
     pub fn resend(&mut self) -> Vec<Batch> {
-        if !self.held || self.in_flight > 0 {
+        if !self.held || self.in_flight > 0 || self.needs_producer_id() {
             return Vec::new();
         }
         self.held = false;
@@ -146,13 +153,25 @@ impl Lane {
         batches
     }
 
+    /// Whether there is no epoch left to begin.
+    pub fn needs_producer_id(&self) -> bool {
+        self.renumber && !self.renewed && self.epoch == i16::MAX
+    }
+
+    /// What is sent next is of this producer.
+    pub fn renew(&mut self, (producer_id, epoch): (i64, i16)) {
+        (self.producer_id, self.epoch) = (Some(producer_id), epoch);
+        self.renewed = true;
+    }
+
     fn begin_epoch(&mut self, batches: &mut [Batch]) {
-        // 32767 times in one partition: the broker would have to forget for days.
-        self.epoch = self.epoch.checked_add(1).expect("epochs last for a run");
+        if !std::mem::take(&mut self.renewed) {
+            self.epoch += 1;
+        }
         self.next_sequence = 0;
         for batch in batches {
-            batch.renumber(self.epoch, self.next_sequence);
-            self.next_sequence = sequence_after(self.next_sequence, batch.records());
+            let sequence = self.next(batch.records()).expect("only an idempotent producer sends again");
+            batch.renumber(sequence);
         }
     }
 
@@ -196,8 +215,8 @@ mod tests {
             body: Bytes::new(),
             content_bytes: 0,
         };
-        if let Some(Sequence { epoch, first, .. }) = sequence {
-            batch.renumber(epoch, first);
+        if let Some(sequence) = sequence {
+            batch.renumber(sequence);
         }
         batch
     }
@@ -261,6 +280,18 @@ mod tests {
         lane.failed(first, &OUT_OF_ORDER);
         lane.failed(second, &OUT_OF_ORDER);
         assert_eq!(numbers(&lane.resend()), [(0, 1, 0), (10, 1, 10)]);
+    }
+
+    #[test]
+    fn after_the_last_epoch_a_lane_waits_for_another_producer_id() {
+        let mut lane = Lane::new(Some((7, i16::MAX)));
+        let (first, second) = (depart(&mut lane, 0), depart(&mut lane, 1));
+        lane.failed(first, &TOO_LARGE);
+        lane.failed(second, &OUT_OF_ORDER);
+        assert!(lane.needs_producer_id() && lane.resend().is_empty() && !lane.is_flowing());
+        lane.renew((8, 0));
+        assert_eq!(numbers(&lane.resend()), [(10, 0, 0)]);
+        assert_eq!(lane.number(1), Some(Sequence { producer_id: 8, epoch: 0, first: 10 }));
     }
 
     #[test]

@@ -362,6 +362,9 @@ impl Producer {
                 continue;
             }
             let again = self.desk.lanes.borrow_mut()[partition].resend();
+            if self.desk.lanes.borrow()[partition].needs_producer_id() {
+                self.desk.stale.set(true);
+            }
             again.into_iter().for_each(|batch| self.push(batch));
         }
     }
@@ -404,6 +407,17 @@ impl Producer {
             }
             self.routes[partition] = place;
         }
+        self.renew_producer_id().await
+    }
+
+    async fn renew_producer_id(&mut self) -> Result<(), ClientError> {
+        if !self.desk.lanes.borrow().iter().any(Lane::needs_producer_id) {
+            return Ok(());
+        }
+        let mut connection = Connection::open(&self.endpoints[self.routes[0]]).await?;
+        let producer = init_producer_id(&mut connection, &self.plan.topic.versions).await?;
+        let mut lanes = self.desk.lanes.borrow_mut();
+        lanes.iter_mut().filter(|lane| lane.needs_producer_id()).for_each(|lane| lane.renew(producer));
         Ok(())
     }
 
