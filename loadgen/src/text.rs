@@ -34,6 +34,9 @@ pub fn table(report: &Report) -> String {
 }
 
 fn write_amounts(out: &mut String, report: &Report) {
+    if report.amounts().is_empty() {
+        return;
+    }
     let columns = ["records/s", "MB/s", "records", "requests"];
     line(
         out,

@@ -22,6 +22,8 @@ fn report(label: &str, latency: Duration) -> Report {
         outcome.stats.latencies.record(&Measure::Acknowledged, latency, 1);
     }
     outcome.stats.unsent = 7;
+    outcome.stats.count("rebalances", 3);
+    outcome.stats.retried("NOT_LEADER_OR_FOLLOWER", 5);
     outcome.slots = recorder.finish();
     let settings = Settings {
         warm_up: Duration::from_secs(1),
@@ -56,9 +58,17 @@ fn a_page_holds_everything_and_asks_for_nothing() {
         for asked in ["<script", "http:", "https:", "@import", "url(", "src=", "onload"] {
             assert!(!foreign.contains(asked), "{asked}");
         }
-        for shown in
-            ["a &amp; b", "one &lt;b&gt;", "&lt;topic&gt;", "99.9 %", "3.000 ms", "warm-up", "never sent"]
-        {
+        for shown in [
+            "a &amp; b",
+            "one &lt;b&gt;",
+            "&lt;topic&gt;",
+            "99.9 %",
+            "3.000 ms",
+            "warm-up",
+            "never sent",
+            "3 × rebalances",
+            "5 × NOT_L",
+        ] {
             assert!(page.replace("3.001 ms", "3.000 ms").contains(shown), "{shown}");
         }
         assert!(!page.contains("NaN") && !page.contains("inf"), "numbers only");
@@ -79,4 +89,5 @@ fn runs_that_measured_nothing_make_a_page_too() {
     let empty = Report::new(&settings, Outcome::default(), Default::default());
     let page = page::of_runs("empty", &[empty]);
     assert!(is_balanced(&page) && !page.contains("NaN"), "{page}");
+    assert!(!page.contains("Records per second"), "a chart without lines");
 }

@@ -31,7 +31,9 @@ pub fn of_runs(title: &str, runs: &[Report]) -> String {
 /// The same as a part of a page.
 pub fn of_runs_body(runs: &[Report]) -> String {
     let mut body = tables::warnings(runs);
-    body.push_str(&section("Result", &tables::amounts(runs)));
+    if runs.iter().any(|run| !run.amounts().is_empty()) {
+        body.push_str(&section("Result", &tables::amounts(runs)));
+    }
     body.push_str(&section("Latency", &tables::latencies(runs)));
     body.push_str(&figures(&charts(runs)));
     body.push_str(&section("Errors and the load generator itself", &tables::own(runs)));

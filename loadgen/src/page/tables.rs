@@ -79,7 +79,9 @@ type Figure = fn(&Report) -> String;
 pub fn own(runs: &[Report]) -> String {
     let mut rows = vec![head(&["", "", ""])];
     rows[0] = std::iter::once(String::new()).chain(runs.iter().map(|run| run.label.clone())).collect();
-    let figures: [(&str, Figure); 7] = [
+    let figures: [(&str, Figure); 9] = [
+        ("counted", |run| listed(run.stats.counts.iter())),
+        ("records sent again", |run| listed(run.stats.retries.iter())),
         ("records with errors", |run| run.stats.error_count().to_string()),
         ("errors", |run| listed(run.stats.errors.iter())),
         ("due and never sent", |run| run.stats.unsent.to_string()),

@@ -20,7 +20,12 @@ pub fn charts(runs: &[Report]) -> Vec<Chart> {
     if runs.iter().all(|run| run.slots.is_empty()) {
         return Vec::new();
     }
-    vec![rate(runs), latency(runs), busy(runs)]
+    // Not every workload sends records, or measures latencies.
+    [rate(runs), latency(runs), busy(runs)].into_iter().filter(has_lines).collect()
+}
+
+fn has_lines(chart: &Chart) -> bool {
+    chart.series.iter().flat_map(|line| &line.points).any(|point| point.y.is_finite())
 }
 
 /// The value of each slot, at its middle.
