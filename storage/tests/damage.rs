@@ -494,6 +494,25 @@ fn what_a_repair_takes_out_is_kept_beside() {
 }
 
 #[test]
+fn a_second_repair_at_the_same_byte_keeps_what_the_first_has_taken_out() {
+    on_shard(|| async {
+        let temp = TempDir::new("twice");
+        make_segments(temp.path(), [0; 5], Left::Closed).await;
+        let (path, from) = (file(temp.path(), SECOND), 5 * BATCH);
+        flip(&path, from + 700).await;
+        let first = fs::read(&path).await.unwrap()[from as usize..(from + BATCH) as usize].to_vec();
+        repair(temp.path()).await;
+        // Of the batch that holds the place now, 61 bytes.
+        flip(&path, from + 30).await;
+        let second = fs::read(&path).await.unwrap()[from as usize..from as usize + 61].to_vec();
+        repair(temp.path()).await;
+        let kept = |ending: &str| fs::read(file(temp.path(), &format!("{SECOND}.removed-{from}{ending}")));
+        assert_eq!(kept("").await.unwrap(), first);
+        assert_eq!(kept(".1").await.unwrap(), second);
+    });
+}
+
+#[test]
 fn small_files_that_are_damaged_are_named_and_mended() {
     on_shard(|| async {
         let beside = ["recovery-point-offset-checkpoint", "log-start-offset-checkpoint"]

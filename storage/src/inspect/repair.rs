@@ -211,7 +211,7 @@ async fn take_out(log: &Path, aside: &Path, damage: &Damage) -> Result<(), LogEr
     let taken = &bytes[(damage.from as usize).min(bytes.len())..(damage.to as usize).min(bytes.len())];
     match taken.is_empty() {
         true => Ok(()),
-        false => write_file(aside, taken).await,
+        false => write_file(&untaken(aside, Some(taken)).await?, taken).await,
     }
 }
 
@@ -265,7 +265,21 @@ async fn reindex(log: &Path, base: Offset) -> Result<(), LogError> {
     write_file(&log.with_file_name(file_name(base, "index")), &indexer.offsets.encode()).await
 }
 
+/// This name, or with a number the next that nothing has: what an earlier repair has kept stays. A repair that was cut
+/// short had kept the same bytes.
+async fn untaken(aside: &Path, taken: Option<&[u8]>) -> Result<PathBuf, LogError> {
+    let mut path = aside.to_path_buf();
+    for number in 1.. {
+        match read_bytes(&path).await? {
+            Some(kept) if taken != Some(&kept) => path = beside(aside, &number.to_string()),
+            _ => break,
+        }
+    }
+    Ok(path)
+}
+
 async fn rename(path: &Path, aside: &Path) -> Result<(), LogError> {
+    let aside = &untaken(aside, None).await?;
     fs::rename(path, aside).await.map_err(|e| LogError::io(path, "renaming", &e))?;
     let dir = path.parent().unwrap_or(path);
     fs::sync_dir(dir).await.map_err(|e| LogError::io(dir, "flushing directory", &e))
