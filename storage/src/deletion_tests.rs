@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kring_runtime::sim::{DiskOp, RunEnd, Sim, SimConfig, crash};
+use kring_runtime::sim::{DiskOp, Sim, SimConfig, crash};
 use kring_runtime::{Queue, fs, random_below, sleep, spawn, wall_ms};
 
 use crate::batch::BatchInfo;
@@ -449,13 +449,7 @@ async fn no_file_is_left_alone() {
 }
 
 fn live_through(seed: u64) {
-    let sim = Sim::new(SimConfig::new(seed, 1));
-    let model = SharedModel::default();
-    for _ in 0..5 {
-        let model = model.clone();
-        let end = sim.run(move |_| live(model.clone())).unwrap_or_else(|error| panic!("{error}"));
-        assert!(matches!(end, RunEnd::Crashed), "every life ends in a crash");
-    }
+    seeds::crash_through(seed, 5, live);
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Running a scenario of the simulated machine over many seeds, and showing that it notices a bug.
 //! Knows no scenario. Compiled into tests only.
 
+use std::future::Future;
 use std::num::NonZero;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+
+use kring_runtime::sim::{RunEnd, Sim, SimConfig};
 
 use crate::mutation::{self, Mutation};
 
@@ -15,6 +18,19 @@ pub(crate) fn hold(count: u64, test: &str, scenario: impl Fn(u64) + Sync) {
     let failed = first_to_fail(seeds(count), &scenario);
     if let Some(seed) = failed {
         panic!("repeat with: KRING_SEED={seed} cargo test -p kring-storage {test}");
+    }
+}
+
+/// One machine through so many boots, each of which ends in a crash. What they know of each other is in `shared`.
+pub(crate) fn crash_through<S, F>(seed: u64, boots: usize, boot: impl Fn(S) -> F)
+where
+    S: Clone + Default + 'static,
+    F: Future<Output = ()> + 'static,
+{
+    let (sim, shared) = (Sim::new(SimConfig::new(seed, 1)), S::default());
+    for _ in 0..boots {
+        let end = sim.run(|_| boot(shared.clone())).unwrap_or_else(|error| panic!("{error}"));
+        assert!(matches!(end, RunEnd::Crashed), "every boot of this scenario ends in a crash");
     }
 }
 

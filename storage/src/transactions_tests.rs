@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use kring_runtime::sim::{RunEnd, Sim, SimConfig, crash};
+use kring_runtime::sim::{Sim, SimConfig, crash};
 use kring_runtime::{fs, random_below, wall_ms};
 use kring_wire::record::control::{EndTxnMarker, append_control};
 use kring_wire::record::{BatchBuilder, Compression};
@@ -291,13 +291,7 @@ async fn damage_an_index() {
 }
 
 fn live_through(seed: u64) {
-    let sim = Sim::new(SimConfig::new(seed, 1));
-    let model = Shared::default();
-    for _ in 0..BOOTS {
-        let model = model.clone();
-        let end = sim.run(move |_| boot(model.clone())).unwrap_or_else(|error| panic!("{error}"));
-        assert!(matches!(end, RunEnd::Crashed), "every boot of this scenario ends in a crash");
-    }
+    seeds::crash_through(seed, BOOTS, boot);
 }
 
 #[test]
