@@ -117,6 +117,10 @@ impl LogPoints {
         Some(Offset(self.cleaner.load(Ordering::Acquire))).filter(|offset| offset.0 >= 0)
     }
 
+    pub fn forget_cleaner(&self) {
+        self.set_cleaner(Offset(-1));
+    }
+
     pub fn set_cleaner(&self, offset: Offset) {
         self.cleaner.store(offset.0, Ordering::Release);
     }

@@ -24,6 +24,10 @@ pub(crate) enum Mutation {
     SkipChecksum,
     /// Nobody compares where a sealed segment ends with what its indexes name.
     SkipEndCheck,
+    /// Nobody looks for traces of segments that are gone.
+    SkipPresenceCheck,
+    /// A sealed segment is cleaned though the next one is not on disk.
+    CleanUnfollowed,
     /// A tombstone goes with the first cleaning that meets it.
     DropLiveTombstone,
     /// The last batch of a producer goes with its last record.

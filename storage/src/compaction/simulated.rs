@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kring_runtime::sim::{RunEnd, Sim, SimConfig, crash};
+use kring_runtime::sim::{DiskOp, Sim, SimConfig, crash, disk};
 use kring_runtime::{Queue, Task, fs, random_below, sleep, spawn, wall_ms};
 use kring_wire::record::{BatchBuilder, Codec, Compression, RecordsIter};
 
@@ -24,6 +24,7 @@ use crate::mutation::Mutation;
 use crate::producer::ProducerStates;
 use crate::read::ReadRequest;
 use crate::seeds;
+use crate::segment::file_name;
 use crate::shard::{ShardConfig, ShardStorage};
 use crate::types::Offset;
 
@@ -375,13 +376,7 @@ async fn exchange_begins(cleaning: &Task<Option<CleanedLog>>) {
 }
 
 fn live_through(seed: u64) {
-    let sim = Sim::new(SimConfig::new(seed, 1));
-    let model = Shared::default();
-    for _ in 0..BOOTS {
-        let model = model.clone();
-        let end = sim.run(move |_| boot(model.clone())).unwrap_or_else(|error| panic!("{error}"));
-        assert!(matches!(end, RunEnd::Crashed), "every boot of this scenario ends in a crash");
-    }
+    seeds::crash_through(seed, BOOTS, boot);
 }
 
 #[test]
@@ -417,6 +412,52 @@ fn a_log_closes_at_once_however_slowly_it_is_cleaned() {
         assert!(dir.mark_clean(1).await.unwrap());
     };
     sim.run(move |_| closes()).unwrap_or_else(|error| panic!("{error}")).finished();
+}
+
+/// Cleans a log whose newest segment has no file yet, because none can be opened, and loses power.
+async fn clean_unfollowed(model: Shared) {
+    const ENOSPC: i32 = 28;
+    const EMFILE: i32 = 24;
+    let (shard, dir) = (ShardStorage::new(ShardConfig::default()), Path::new("/data"));
+    let dir = LogDir::open(dir).await.unwrap().dir;
+    let config = LogConfig { segment_bytes: 3000, ..config() };
+    let log = Log::open(&shard, &dir, LogName::new("table", 0), Rc::new(config), None).await.unwrap().0;
+    let mut cleaner = Cleaner::new(CleanerConfig::default());
+    (0..40).for_each(|_| append(&log, &model));
+    log.flush().await.unwrap();
+    clean(&log, &model, &mut cleaner).await;
+    dir.write_checkpoints().await.unwrap();
+    let newest = || log.state().segments.last().expect("it has segments").clone();
+    let ended = newest();
+    while newest().base == ended.base {
+        append(&log, &model);
+    }
+    disk().fail_from(DiskOp::Open, &file_name(newest().base, "log"), 0, EMFILE);
+    disk().fail_from(DiskOp::Write, "recovery-point", 0, ENOSPC);
+    while !ended.is_sealed() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    model.borrow_mut().durable = newest().base.0;
+    cleaner.clean_filthiest(std::slice::from_ref(&log)).await;
+    crash().await;
+}
+
+fn unfollowed_through(seed: u64) {
+    let (sim, model) = (Sim::new(SimConfig::new(seed, 1)), Shared::default());
+    let cleaned = model.clone();
+    sim.run(move |_| clean_unfollowed(cleaned.clone())).unwrap_or_else(|error| panic!("{error}"));
+    sim.disk().heal();
+    sim.run(move |_| boot(model.clone())).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn a_segment_that_nothing_follows_on_disk_is_not_cleaned() {
+    seeds::hold(50, "nothing_follows_on_disk", unfollowed_through);
+}
+
+#[test]
+fn cleaning_a_segment_that_nothing_follows_on_disk_is_noticed() {
+    caught(Mutation::CleanUnfollowed, unfollowed_through);
 }
 
 fn caught(mutation: Mutation, scenario: fn(u64)) {

@@ -31,6 +31,7 @@ pub(super) struct Points {
     pub root: PathBuf,
     recovery: BTreeMap<LogName, Offset>,
     start: BTreeMap<LogName, Offset>,
+    cleaner: BTreeMap<LogName, Offset>,
     pub is_clean: bool,
 }
 
@@ -42,6 +43,11 @@ impl Points {
 
     pub fn start_of(&self, partition: &Path) -> Offset {
         of(&self.start, partition)
+    }
+
+    /// Compaction may have made gaps.
+    pub fn was_compacted(&self, partition: &Path) -> bool {
+        name_of(partition).is_some_and(|name| self.cleaner.contains_key(&name))
     }
 }
 
@@ -156,9 +162,8 @@ async fn read_points(root: PathBuf) -> Result<(Points, Vec<Finding>), LogError> 
     let mut findings = Vec::new();
     let recovery = read_offsets(&root.join(RECOVERY_POINTS), &mut findings).await?;
     let start = read_offsets(&root.join(START_OFFSETS), &mut findings).await?;
-    for name in [CLEANER_POINTS, REPLICATION_POINTS] {
-        read_offsets(&root.join(name), &mut findings).await?;
-    }
+    let cleaner = read_offsets(&root.join(CLEANER_POINTS), &mut findings).await?;
+    read_offsets(&root.join(REPLICATION_POINTS), &mut findings).await?;
     let meta = root.join(META);
     if let Some(bytes) = read_bytes(&meta).await?
         && let Err(bad) = checkpoint::MetaProperties::decode(&String::from_utf8_lossy(&bytes))
@@ -167,7 +172,7 @@ async fn read_points(root: PathBuf) -> Result<(Points, Vec<Finding>), LogError> 
     }
     let marker = root.join(CLEAN);
     let is_clean = fs::exists(&marker).await.map_err(|e| LogError::io(&marker, "looking for", &e))?;
-    Ok((Points { root, recovery, start, is_clean }, findings))
+    Ok((Points { root, recovery, start, cleaner, is_clean }, findings))
 }
 
 async fn read_offsets(

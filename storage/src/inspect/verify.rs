@@ -126,6 +126,8 @@ impl Look<'_> {
         self.report.segments = segments.len();
         if segments.is_empty() && self.recovery > start {
             self.nothing_left();
+        } else if first.is_some_and(|first| start > Offset::ZERO && first > start) {
+            self.first_segment_lost(start);
         } else if start > self.report.end {
             self.wrong_start(start);
         }
@@ -137,6 +139,14 @@ impl Look<'_> {
         let finding =
             Finding { offset: Some(self.report.start), ..Finding::at_start(self.report.path.clone(), cause) };
         self.found(finding, Remedy::BeginAt(self.recovery));
+    }
+
+    fn first_segment_lost(&mut self, start: Offset) {
+        let (path, partition, first) =
+            (self.points.root.join(START_OFFSETS), self.report.path.display(), self.report.start);
+        let cause =
+            format!("it lets {partition} begin at offset {start}, and its first segment begins at {first}");
+        self.found(Finding::at_start(path, cause), Remedy::ForgetStart);
     }
 
     fn wrong_start(&mut self, start: Offset) {
@@ -200,14 +210,24 @@ impl Look<'_> {
             self.found(finding.clone(), Remedy::None(finding));
         } else if end < goes_on_at {
             let witness = match place.next {
-                Some(next) => last_named.filter(|&named| named >= end && named < next).map(|named| {
-                    format!("the file ends before offset {end}, and its index names offset {named}")
-                }),
+                Some(next) => self.witness_of_gap(end, next, last_named),
                 None => Some(format!(
                     "the file ends before offset {end}, and all below {goes_on_at} had been durable"
                 )),
             };
             damages.extend(witness.map(|cause| pieces.missing_end(goes_on_at, cause)));
+        }
+    }
+
+    fn witness_of_gap(&self, end: Offset, next: Offset, last_named: Option<Offset>) -> Option<String> {
+        match last_named.filter(|&named| named >= end && named < next) {
+            Some(named) => {
+                Some(format!("the file ends before offset {end}, and its index names offset {named}"))
+            }
+            None if self.points.was_compacted(&self.report.path) => None,
+            None => Some(format!(
+                "the file ends before offset {end}, the next begins at {next}, and the log was never compacted"
+            )),
         }
     }
 
@@ -327,12 +347,29 @@ impl Look<'_> {
                     let remedy = Remedy::WriteAborted { base, aborted };
                     self.found(Finding::at_start(path, bad.to_string()), remedy);
                 }
+            } else if let Some(base) = self.lacks_log(&entry.name).await? {
+                let cause = "it is the index of a segment that is missing";
+                let finding = Finding { offset: Some(base), ..Finding::at_start(path.clone(), cause) };
+                self.found(finding, Remedy::SetAside(path));
             } else if is_of_swap(&entry.name) {
                 let cause = "an exchange of segments was cut short; the next start completes or undoes it";
                 self.report.remarks.push(Finding::at_start(path, cause));
             }
         }
         Ok(())
+    }
+}
+
+impl Look<'_> {
+    /// The base offset of an index without its log.
+    async fn lacks_log(&self, name: &str) -> Result<Option<Offset>, LogError> {
+        let base = ["index", "timeindex"].iter().find_map(|suffix| parse_file_name(name, suffix));
+        let Some(base) = base.filter(|base| *base >= self.report.start && *base < self.report.end) else {
+            return Ok(None);
+        };
+        let path = self.file(&file_name(base, "log"));
+        let is_there = fs::exists(&path).await.map_err(|e| LogError::io(&path, "looking for", &e))?;
+        Ok(Some(base).filter(|_| !is_there))
     }
 }
 

@@ -51,6 +51,7 @@ impl Recovery {
         match named.filter(|&named| named >= end && named < next) {
             Some(named) => Err(self.cut_short(segment, end, named)),
             None if end > next => Err(self.overlapping(segment, end, next)),
+            None if self.has_no_gaps() => Err(self.gap_after(segment, end, next)),
             None => Ok(()),
         }
     }
