@@ -82,11 +82,6 @@ impl AlignedBuf {
         &self.memory.as_bytes()[..self.len]
     }
 
-    pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        let len = self.len;
-        &mut self.bytes_mut()[..len]
-    }
-
     fn bytes_mut(&mut self) -> &mut [u8] {
         Rc::get_mut(&mut self.memory).expect("a buffer in flight is not here").as_bytes_mut()
     }
@@ -110,11 +105,6 @@ impl AlignedBuf {
         assert!(old <= len && len <= self.capacity(), "growing stays within the memory that is there");
         self.bytes_mut()[old..len].fill(0);
         self.len = len;
-    }
-
-    /// Grows the length to whole blocks; the new bytes are zero.
-    pub fn pad_to_block(&mut self) {
-        self.grow_to(self.padded_len());
     }
 
     /// Cuts to `len`. Does nothing when it is shorter.
@@ -386,7 +376,7 @@ mod tests {
         assert_eq!((buf.len(), buf.padded_len()), (5000, 2 * BLOCK));
         assert_eq!(buf.as_slice().as_ptr().align_offset(BLOCK), 0);
         buf.truncate(3);
-        buf.pad_to_block();
+        buf.grow_to(buf.padded_len());
         assert_eq!(&buf[..3], &[7; 3]);
         assert!(buf[3..].iter().all(|byte| *byte == 0));
     }
