@@ -161,6 +161,11 @@ impl Source {
         Some(due)
     }
 
+    /// Nothing more is to be sent.
+    pub fn close(&mut self) {
+        self.until = Until::Time(Monotonic::ZERO);
+    }
+
     /// How far records are apart on the average; nothing in a closed loop.
     pub fn mean_distance(&self) -> Duration {
         self.arrivals.map_or(Duration::ZERO, |arrivals| arrivals.mean_distance())
@@ -251,6 +256,13 @@ mod tests {
         let mut source = source(Until::Count { measured: at(2500), left: 2, end: at(9000) });
         let taken: Vec<_> = std::iter::from_fn(|| source.take(at(9000))).collect();
         assert_eq!(taken, [at(0), at(1000), at(2000), at(3000), at(4000)]);
+    }
+
+    #[test]
+    fn a_closed_source_has_nothing_more() {
+        let mut source = source(Until::Time(at(2500)));
+        source.close();
+        assert_eq!((source.next(at(0)), source.take(at(9000))), (None, None));
     }
 
     #[test]

@@ -473,6 +473,18 @@ fn a_run_by_count_sends_so_many_records_and_ends() {
 }
 
 #[test]
+fn producers_that_send_every_seventy_seconds_wait_in_between() {
+    let report = run_with(Trouble::None, |settings| {
+        (settings.workload, settings.verify) = (Workload::Produce, false);
+        (settings.rate, settings.producers) = (Rate::Open(1), 70);
+        settings.count = Some(75);
+        settings.duration = 3600 * SECOND;
+    });
+    assert!(report.is_good(), "{}", table(&report));
+    assert_eq!(report.stats.produced.records, 75);
+}
+
+#[test]
 fn as_fast_as_the_broker_answers_is_in_order_too() {
     let report = run_with(Trouble::LosesAnswers(20), |settings| {
         settings.rate = Rate::Max;

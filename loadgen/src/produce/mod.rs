@@ -173,7 +173,8 @@ impl Producer {
         self.desk.lanes.borrow().iter().all(Lane::is_idle)
     }
 
-    /// Sends what is written, mends what is broken, and waits until there is something to do, or until `limit`.
+    /// Sends what is written, mends what is broken, and waits until there is something to do; for the broker until
+    /// `limit` at most.
     async fn turn(&mut self, limit: Monotonic) {
         self.flush().await;
         if self.desk.stale.get() {
@@ -201,12 +202,13 @@ impl Producer {
     async fn wait(&mut self, limit: Monotonic) {
         let changed = self.desk.changed.notified();
         let at = now();
-        let wake = self.wakes_at(at).min(limit);
+        let blocked = self.is_blocked(at);
+        let for_the_broker = blocked || self.source.next(at).is_none();
+        let wake = self.wakes_at(at).min(if for_the_broker { limit } else { Monotonic::MAX });
         if wake <= at || self.desk.stale.get() || self.queued_bytes() > 0 {
             return yield_if_needed().await;
         }
-        let blocked = self.is_blocked(at);
-        self.desk.wants_room.set(blocked || self.source.next(at).is_none());
+        self.desk.wants_room.set(for_the_broker);
         let _time_or_change = timeout_at(wake, changed).await;
         self.desk.wants_room.set(false);
         if blocked {
@@ -431,6 +433,7 @@ impl Producer {
             self.desk.counters.waited(&times, at);
             self.desk.counters.local.stats.borrow_mut().unsent += times.len() as u64;
         }
+        self.source.close();
     }
 
     /// What is not answered by now has failed.
