@@ -9,6 +9,7 @@
 mod config;
 mod context;
 mod error;
+mod forward;
 mod real;
 mod resubmit;
 mod rng;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kring_runtime::disk::ReadHandle;
+use kring_runtime::disk::{Forward, OVERLAP, Piece, ReadHandle};
 use kring_runtime::{Monotonic, now, yield_if_needed};
 
 use crate::batch::{BadBatch, BatchInfo, CRC_FROM, HEADER_BYTES};
@@ -14,10 +14,6 @@ use crate::mutation::{self, Mutation};
 use crate::producer::EndTransaction;
 use crate::types::Offset;
 
-/// Bytes read at once.
-const CHUNK_BYTES: usize = 1 << 20;
-/// Bytes that the disk is at while those before them are looked at.
-const AHEAD_BYTES: u64 = 4 << 20;
 /// A walk that takes longer says how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 /// A control batch holds one short record; a longer one is not read for its content.
@@ -100,8 +96,8 @@ pub(crate) async fn scan(
     extent: Extent,
     mut meet: impl FnMut(&Met),
 ) -> Result<Found, LogError> {
-    let mut walk =
-        Walk { window: Window::new(file, path, extent.end), extent, expected: None, epoch: i32::MIN };
+    let window = Window::open(file, path, extent).await?;
+    let mut walk = Walk { window, extent, expected: None, epoch: i32::MIN };
     let mut found = Found { end: extent.from, end_offset: None, fault: None };
     while found.end < extent.end {
         yield_if_needed().await;
@@ -129,8 +125,8 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     async fn next(&mut self, position: u32) -> Result<Result<Met, Fault>, LogError> {
-        let header = self.window.bytes(position, HEADER_BYTES as u32).await?;
-        let info = match BatchInfo::parse(&header) {
+        let header = self.window.bytes(position, HEADER_BYTES).await?;
+        let info = match BatchInfo::parse(header) {
             Ok(info) => info,
             Err(bad) => return Ok(Err(self.classify(position, bad).await?)),
         };
@@ -173,7 +169,7 @@ impl Walk<'_> {
     async fn classify(&mut self, position: u32, bad: BadBatch) -> Result<Fault, LogError> {
         let mut at = position;
         while at < self.extent.end {
-            let chunk = self.window.some(at).await?;
+            let chunk = self.window.from(at, 1).await?;
             if chunk.is_empty() {
                 break;
             }
@@ -189,73 +185,66 @@ impl Walk<'_> {
         if !info.header.is_control() || !info.producer_id.is_some() || info.bytes > CONTROL_BYTES {
             return Ok(None);
         }
-        let whole = self.window.bytes(position, info.bytes).await?;
-        Ok(crate::batch::end_transaction(info, whole))
+        let whole = self.window.bytes(position, info.bytes as usize).await?;
+        Ok(crate::batch::end_transaction(info, Bytes::copy_from_slice(whole)))
     }
 }
 
 /// A forward-moving view of a file.
 struct Window<'a> {
-    file: &'a ReadHandle,
+    pieces: Forward,
+    piece: Option<Piece>,
     path: &'a Path,
     end: u32,
-    start: u32,
-    bytes: Bytes,
     told: Monotonic,
 }
 
 impl<'a> Window<'a> {
-    fn new(file: &'a ReadHandle, path: &'a Path, end: u32) -> Window<'a> {
-        Window { file, path, end, start: 0, bytes: Bytes::new(), told: now() }
+    async fn open(file: &ReadHandle, path: &'a Path, extent: Extent) -> Result<Window<'a>, LogError> {
+        let opened = Forward::open(file.clone(), path, u64::from(extent.from), u64::from(extent.end)).await;
+        let pieces = opened.map_err(|e| LogError::io(path, "opening", &e))?;
+        Ok(Window { pieces, piece: None, path, end: extent.end, told: now() })
     }
 
-    /// At least one byte from `at`, unless the extent or the file ends there.
-    async fn some(&mut self, at: u32) -> Result<Bytes, LogError> {
-        let held = at >= self.start && at - self.start < self.bytes.len() as u32;
-        if !held {
-            self.fill(at, 1).await?;
+    /// Exactly `len` bytes from `at`, or fewer where the extent or the file ends. No more than pieces overlap.
+    async fn bytes(&mut self, at: u32, len: usize) -> Result<&[u8], LogError> {
+        assert!(len <= OVERLAP, "what is longer may be in two pieces");
+        let held = self.from(at, len).await?;
+        Ok(&held[..held.len().min(len)])
+    }
+
+    /// What is held from `at` on: at least `len` bytes, unless the extent or the file ends.
+    async fn from(&mut self, at: u32, len: usize) -> Result<&[u8], LogError> {
+        let upto = u64::from(at) + (len as u64).min(u64::from(self.end - at));
+        while self.piece.as_ref().is_none_or(|piece| piece.pos + (piece.len() as u64) < upto) {
+            let failed = |e: std::io::Error| LogError::io(self.path, "reading", &e);
+            let next = self.pieces.next().await.map_err(failed)?;
+            // The file may end before the extent does.
+            let Some(piece) = next.filter(|piece| piece.pos <= u64::from(at)) else { break };
+            self.piece = Some(piece);
+            self.tell_progress(at);
         }
-        Ok(self.bytes.slice((at - self.start) as usize..))
+        let Some(piece) = &self.piece else { return Ok(&[]) };
+        let from = usize::try_from(u64::from(at) - piece.pos).expect("a walk goes forward");
+        Ok(piece.get(from..).unwrap_or_default())
     }
 
-    /// Exactly `len` bytes from `at`, or fewer where the extent or the file ends.
-    async fn bytes(&mut self, at: u32, len: u32) -> Result<Bytes, LogError> {
-        let len = len.min(self.end - at);
-        let held = at >= self.start && u64::from(at - self.start) + u64::from(len) <= self.bytes.len() as u64;
-        if !held {
-            self.fill(at, len).await?;
-        }
-        let from = (at - self.start) as usize;
-        Ok(self.bytes.slice(from..self.bytes.len().min(from + len as usize)))
-    }
-
-    async fn fill(&mut self, at: u32, len: u32) -> Result<(), LogError> {
-        let want = (len as usize).max(CHUNK_BYTES).min((self.end - at) as usize);
-        let ahead = (want as u64 + AHEAD_BYTES).min(u64::from(self.end - at));
-        let failed = |e: std::io::Error| LogError::io(self.path, "reading", &e);
-        self.file.will_need(u64::from(at), ahead).map_err(failed)?;
-        self.bytes = self.file.read_at(u64::from(at), want).await.map_err(failed)?;
-        self.start = at;
-        self.tell_progress();
-        Ok(())
-    }
-
-    fn tell_progress(&mut self) {
+    fn tell_progress(&mut self, at: u32) {
         if self.told.elapsed() >= TELL_EVERY {
             self.told = now();
-            tracing::info!(path = %self.path.display(), at = self.start, end = self.end, "still being read");
+            tracing::info!(path = %self.path.display(), at, end = self.end, "still being read");
         }
     }
 
-    /// CRC-32C of a range, chunk by chunk: a damaged length must not decide how much memory is taken.
+    /// CRC-32C of a range, piece by piece: a damaged length must not decide how much memory is taken.
     async fn crc(&mut self, from: u32, to: u32) -> Result<u32, LogError> {
         let (mut at, mut crc) = (from, 0);
         while at < to {
-            let chunk = self.some(at).await?;
-            if chunk.is_empty() {
+            let held = self.from(at, 1).await?;
+            if held.is_empty() {
                 break;
             }
-            let part = &chunk[..chunk.len().min((to - at) as usize)];
+            let part = &held[..held.len().min((to - at) as usize)];
             crc = crc32c::crc32c_append(crc, part);
             at += part.len() as u32;
         }

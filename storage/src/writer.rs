@@ -155,7 +155,7 @@ fn tail_block_of(segment: &Segment) -> Bytes {
         bytes = Bytes::from(vec![0; bytes.len()]);
     }
     if mutation::on(Mutation::TailBlockOffByOne) && !bytes.is_empty() {
-        bytes = Bytes::from([&bytes[..bytes.len() - 1], &[0]].concat());
+        bytes = Bytes::from([&bytes[1..], &[0]].concat());
     }
     bytes
 }

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use glommio::io::{DmaBuffer, DmaFile, OpenOptions};
+use glommio::io::{DmaBuffer, DmaFile, OpenOptions, ReadResult};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -133,6 +133,29 @@ impl RealDirect {
             Ok(file) => file.close().await.map_err(io_error),
             Err(_in_use) => Ok(()),
         }
+    }
+}
+
+/// A file that is only read, in long stretches.
+pub(crate) struct DirectReader {
+    file: DmaFile,
+}
+
+impl DirectReader {
+    /// `None` where the file system knows no direct I/O. glommio may probe the device with this file: it must hold a
+    /// block at least.
+    pub(crate) async fn open(path: &Path) -> io::Result<Option<Self>> {
+        match DmaFile::open(path).await.map_err(io_error) {
+            Ok(file) => Ok(Some(Self { file })),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `pos` is on a block boundary. Fewer bytes than `len` only where the file ends.
+    pub(crate) async fn read_at(&self, pos: u64, len: usize) -> io::Result<ReadResult> {
+        let read = self.file.read_at_aligned(pos, len.next_multiple_of(BLOCK)).await.map_err(io_error)?;
+        Ok(ReadResult::slice(&read, 0, len.min(read.len())).expect("a part of what was read"))
     }
 }
 

@@ -199,7 +199,7 @@ fn the_model_notices_a_forgotten_tail_block() {
 }
 
 #[test]
-fn the_model_notices_a_tail_block_that_is_one_byte_short() {
+fn the_model_notices_a_tail_block_that_begins_one_byte_late() {
     caught(Mutation::TailBlockOffByOne, Disk::Sound);
 }
 
