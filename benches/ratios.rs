@@ -2,7 +2,8 @@
 //! the median of each side and of their ratio. No criterion: it cannot pair two measurements.
 //!
 //! The directory is made under `KRING_BENCH_DIR`, or the system's directory for temporary files; `KRING_BENCH_GIB` is
-//! the size of the log that is read cold, 1 by default.
+//! the size of the log that is read cold, 1 by default. Where a shard has clients, it is alone on one CPU and they are on
+//! another one, so that what they wait for is the shard and not each other.
 
 #![allow(clippy::print_stdout, reason = "a bench reports to whoever runs it")]
 
@@ -14,9 +15,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kring_benches::{TempDir, batch, on_shard, raw};
+use kring_benches::{TempDir, batch, on_shard, on_shard_at, raw};
 use kring_runtime::net::Listener;
-use kring_runtime::{Queue, now, spawn};
+use kring_runtime::{Queue, ShardPlacement, now, spawn};
 use kring_storage::{
     HEADER_BYTES, Log, LogBatch, LogConfig, LogDir, LogName, Offset, ReadPart, ReadRequest, ShardConfig,
     ShardStorage,
@@ -27,16 +28,23 @@ const ROUNDS: usize = 5;
 const PRODUCERS: u64 = 64;
 const SEGMENT_BYTES: u32 = 256 << 20;
 const COLD_RECORDS: usize = 1000;
+/// Of the shard, and of its clients.
+const CPUS: [usize; 2] = [0, 1];
+/// Threads that read a file at its fastest.
+const RAW_READERS: u64 = 3;
 
 fn parent() -> PathBuf {
     std::env::var_os("KRING_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
 }
 
 async fn open(path: &Path, tail_cache_bytes: usize) -> (LogDir, Log) {
+    open_with(path, tail_cache_bytes, SEGMENT_BYTES).await
+}
+
+async fn open_with(path: &Path, tail_cache_bytes: usize, segment_bytes: u32) -> (LogDir, Log) {
     let shard = ShardStorage::new(ShardConfig { tail_cache_bytes, ..ShardConfig::default() });
     let dir = LogDir::open(path).await.expect("the directory is ours").dir;
-    let config =
-        Rc::new(LogConfig { segment_bytes: SEGMENT_BYTES, retention_ms: None, ..LogConfig::default() });
+    let config = Rc::new(LogConfig { segment_bytes, retention_ms: None, ..LogConfig::default() });
     let log = Log::open(&shard, &dir, LogName::new("bench", 0), config, None).await.expect("it opens").0;
     (dir, log)
 }
@@ -106,6 +114,17 @@ fn write_cold(path: &Path, gib: u64) -> Vec<PathBuf> {
     kring_benches::files_of(&dir, "log")
 }
 
+#[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the peer is no shard")]
+fn on_client_cpu<T: Send + 'static>(
+    peer: std::net::TcpStream,
+    run: fn(std::net::TcpStream) -> T,
+) -> std::thread::JoinHandle<T> {
+    std::thread::spawn(move || {
+        raw::pin_to(CPUS[1]);
+        run(peer)
+    })
+}
+
 /// Receives until the other side ends. Returns how many bytes and how long.
 #[expect(clippy::disallowed_types, reason = "the peer is no shard")]
 fn receive(mut from: std::net::TcpStream) -> (u64, Duration) {
@@ -124,8 +143,12 @@ fn send_raw(files: &[PathBuf]) -> (u64, Duration) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is there");
     let addr = listener.local_addr().expect("it is bound");
     let files = files.to_vec();
-    let sender = std::thread::spawn(move || raw::send_files(&files, listener.accept().expect("it comes").0));
-    let received = receive(std::net::TcpStream::connect(addr).expect("it listens"));
+    let sender = std::thread::spawn(move || {
+        raw::pin_to(CPUS[0]);
+        raw::send_files(&files, listener.accept().expect("it comes").0);
+    });
+    let received = on_client_cpu(std::net::TcpStream::connect(addr).expect("it listens"), receive);
+    let received = received.join().expect("it has received");
     sender.join().expect("it has sent");
     received
 }
@@ -138,13 +161,15 @@ fn send_log(path: &Path, files: &[PathBuf]) -> (u64, Duration, Duration) {
     let (addr_out, addr_in) = mpsc::channel::<SocketAddr>();
     let path = path.to_owned();
     let shard = std::thread::spawn(move || {
-        on_shard(move || serve(path.clone(), addr_out.clone()));
+        let placement = ShardPlacement::Cpus(vec![CPUS[0]]);
+        on_shard_at(placement, move || serve(path.clone(), addr_out.clone()));
     });
     let addr = addr_in.recv().expect("the shard starts");
     let reader = std::net::TcpStream::connect(addr).expect("it listens");
     let other = std::net::TcpStream::connect(addr).expect("it listens");
-    let pinging = std::thread::spawn(move || ping(other));
-    let (bytes, took) = receive(reader);
+    let pinging = on_client_cpu(other, ping);
+    let receiving = on_client_cpu(reader, receive);
+    let (bytes, took) = receiving.join().expect("it has received");
     let mut waits = pinging.join().expect("it has pinged");
     shard.join().expect("it has served");
     waits.sort_unstable();
@@ -262,10 +287,69 @@ fn cold_reads() {
     println!("what another client of the shard waited meanwhile, p99.9 of each round: {stalls:?}");
 }
 
+/// Leaves a log as a crash would: durable, and no checkpoint says so. Returns its file.
+fn write_crashed(path: &Path) -> PathBuf {
+    let at = path.to_owned();
+    on_shard(move || {
+        let at = at.clone();
+        async move {
+            let whole = batch(Codec::None, 16, 1000);
+            let (_dir, log) = open_with(&at, 0, 1 << 30).await;
+            while log.size_bytes() < (1 << 30) - (1 << 20) {
+                let end = (0..64).map(|_| append(&log, &whole)).last().expect("sixty-four");
+                log.wait_durable(end).await.expect("the disk works");
+            }
+        }
+    });
+    kring_benches::files_of(&path.join("bench-0"), "log").remove(0)
+}
+
+/// Opens what was left; returns how long that took.
+fn recover(path: &Path) -> Duration {
+    let path = path.to_owned();
+    on_shard(move || {
+        let path = path.clone();
+        async move {
+            let began = now();
+            let (_dir, log) = open_with(&path, 0, 1 << 30).await;
+            assert!(log.size_bytes() >= (1 << 30) - (2 << 20), "all of it is found");
+            began.elapsed()
+        }
+    })
+}
+
+fn recoveries() {
+    let dir = TempDir::new(&parent());
+    let file = write_crashed(dir.path());
+    let bytes = (1 << 30) - (1 << 20);
+    let mut times = Vec::new();
+    compare(
+        "recovering 1 GiB in batches of 16 KiB",
+        "MiB/s",
+        || {
+            raw::forget_pages(&file);
+            times.push(recover(dir.path()));
+            mib_per_second(bytes, times[times.len() - 1])
+        },
+        || {
+            let began = raw::instant();
+            raw::read_file(&file, RAW_READERS);
+            mib_per_second(bytes, began.elapsed())
+        },
+    );
+    println!("each recovery took {times:?}");
+}
+
 fn main() {
-    // Criterion's arguments mean nothing here, but a word of one of the three chooses it.
+    // Criterion's arguments mean nothing here, but a word of one of the four chooses it.
     let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    for (name, run) in [("large", large_appends as fn()), ("group", group_commits), ("cold", cold_reads)] {
+    let all = [
+        ("large", large_appends as fn()),
+        ("group", group_commits),
+        ("recovery", recoveries),
+        ("cold", cold_reads),
+    ];
+    for (name, run) in all {
         if chosen.is_empty() || chosen.iter().any(|word| word == name) {
             run();
         }

@@ -124,8 +124,18 @@ where
     Fut: Future<Output = T> + 'static,
     T: Send + 'static,
 {
+    on_shard_at(ShardPlacement::Unpinned, body)
+}
+
+/// As [`on_shard`], at a place of its own.
+pub fn on_shard_at<F, Fut, T>(placement: ShardPlacement, body: F) -> T
+where
+    F: Fn() -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = T> + 'static,
+    T: Send + 'static,
+{
     let mut config = RuntimeConfig::with_shards(1);
-    config.placement = ShardPlacement::Unpinned;
+    config.placement = placement;
     let results = kring_runtime::run(&config, move |_| body()).expect("a shard runs here");
     results.into_iter().next().expect("one shard gives one result")
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 const BLOCK: usize = 4096;
 const O_DIRECT: i32 = 0o40000;
+/// What is read at once.
+const PIECE: usize = 1 << 20;
 
 /// Writes so many times so many bytes behind one another by O_DIRECT, each followed by an fdatasync.
 pub fn append_durably(path: &Path, bytes: usize, times: u64) -> Duration {
@@ -42,6 +44,34 @@ pub fn send_files(paths: &[std::path::PathBuf], mut to: std::net::TcpStream) {
         }
     }
     to.flush().expect("the peer reads");
+}
+
+/// Reads a file whole by O_DIRECT, a mebibyte at a time, by so many threads in turn.
+pub fn read_file(path: &Path, threads: u64) {
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || read_every(path, thread, threads));
+        }
+    });
+}
+
+#[expect(clippy::disallowed_types, reason = "no runtime is what this measures")]
+fn read_every(path: &Path, first: u64, step: u64) {
+    let file = std::fs::File::options().read(true).custom_flags(O_DIRECT).open(path).expect("it was written");
+    let mut memory = vec![0; PIECE + BLOCK];
+    let from = memory.as_ptr().align_offset(BLOCK);
+    let piece = &mut memory[from..from + PIECE];
+    let mut at = first * PIECE as u64;
+    while file.read_at(piece, at).expect("the disk works") == PIECE {
+        at += step * PIECE as u64;
+    }
+}
+
+/// Keeps the calling thread, and those it starts from now on, on one CPU.
+pub fn pin_to(cpu: usize) {
+    let mut cpus = rustix::thread::CpuSet::new();
+    cpus.set(cpu);
+    rustix::thread::sched_setaffinity(None, &cpus).expect("the CPU is there");
 }
 
 /// Takes a file out of the page cache.

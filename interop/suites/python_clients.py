@@ -51,7 +51,9 @@ def own_tests(ctx, broker):
     results = pytest(ctx, source, env, "own-tests", [FOLDER, *flags])
     for name, (seconds, why) in results.items():
         if why:
-            # Two suites share two cores: what fails beside others gets one run alone, and the log says so.
+            # Two suites share two cores: what fails beside others gets one run alone, and the log says so. Also,
+            # kafka-python 3.0.12 forgets a subscription that is made between the arrival of its first metadata and its
+            # look at them: it asks for no topic for five minutes, and the test reads nothing.
             ctx.say(f"again, alone: {name}: {why}")
             test = f"{FOLDER}/{name.replace('::', '.py::', 1)}"
             seconds, why = pytest(ctx, source, env, "own-tests-again", [test]).get(name, (0, "did not run"))

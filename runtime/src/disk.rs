@@ -193,16 +193,31 @@ impl DirectFile {
     /// to what was written. The result counts padded bytes and is never short: short writes are resubmitted here.
     /// When the future is dropped the write goes on, and may or may not succeed.
     pub async fn write_at(&self, buf: AlignedBuf, pos: u64) -> (io::Result<usize>, AlignedBuf) {
-        assert!(pos.is_multiple_of(BLOCK as u64), "direct writes begin on a block");
-        assert!(!buf.is_empty(), "there is nothing to write");
+        check_write(&buf, pos);
         let (result, buf) = match &self.inner {
             Direct::Real(file) => file.write_at(buf, pos).await,
             Direct::Sim(file) => file.write_at(buf, pos).await,
         };
-        if let Ok(written) = &result {
+        self.note_written(pos, &result);
+        (result, buf)
+    }
+
+    /// As [`DirectFile::write_at`], and durable when it ends, the file's size with it: these bytes, and not what was
+    /// written before. After a failure nothing about the file can be trusted, as with [`DirectFile::fdatasync`].
+    pub async fn write_through(&self, buf: AlignedBuf, pos: u64) -> (io::Result<usize>, AlignedBuf) {
+        check_write(&buf, pos);
+        let (result, buf) = match &self.inner {
+            Direct::Real(file) => file.write_through(buf, pos).await,
+            Direct::Sim(file) => file.write_through(buf, pos).await,
+        };
+        self.note_written(pos, &result);
+        (result, buf)
+    }
+
+    fn note_written(&self, pos: u64, result: &io::Result<usize>) {
+        if let Ok(written) = result {
             self.size.set(self.size.get().max(pos + *written as u64));
         }
-        (result, buf)
     }
 
     /// Writes `parts` one after another from `pos` on, at any byte, into the page cache. True when all of them are
@@ -272,6 +287,11 @@ impl DirectFile {
     }
 }
 
+fn check_write(buf: &AlignedBuf, pos: u64) {
+    assert!(pos.is_multiple_of(BLOCK as u64), "direct writes begin on a block");
+    assert!(!buf.is_empty(), "there is nothing to write");
+}
+
 impl fmt::Debug for DirectFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DirectFile({} bytes)", self.size.get())
@@ -332,14 +352,6 @@ impl ReadHandle {
         match &self.inner {
             Readable::Real(file) => file.is_resident(pos, len),
             Readable::Sim(_) => true,
-        }
-    }
-
-    /// Tells the kernel to begin reading a range. Does not wait for it; it takes a moment of the shard's time.
-    pub fn will_need(&self, pos: u64, len: u64) -> io::Result<()> {
-        match &self.inner {
-            Readable::Real(file) => file.will_need(pos, len),
-            Readable::Sim(_) => Ok(()),
         }
     }
 

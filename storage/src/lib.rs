@@ -94,6 +94,8 @@ mod tail;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
+mod through_tests;
+#[cfg(test)]
 mod transactions_tests;
 mod truncation;
 #[cfg(test)]

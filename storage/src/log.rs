@@ -82,6 +82,8 @@ pub(crate) struct State {
     pub ended: EndedTransactions,
     pub queue: AppendQueue,
     pub saved: SavedPoint,
+    /// Somebody waits for the write of what is below, and for no flush.
+    pub awaits_written: Offset,
     /// The log takes no more appends: it failed, or it was closed.
     pub fault: Option<LogError>,
     /// Why the writer waits, while it does.
@@ -144,6 +146,7 @@ impl Log {
             queue,
             saved,
             fault: None,
+            awaits_written: Offset::ZERO,
             stalled: None,
             is_closing: false,
         };
@@ -209,6 +212,9 @@ impl Log {
         self.0.dir.check_online()?;
         let pushed = self.state_mut().append(&self.0, &info, HeldBatch::new(batch, self.0.shard.arena()))?;
         self.0.dir.space().appended(u64::from(info.bytes));
+        if self.state().config.commits_on_flush() {
+            self.0.shard.grew(u64::from(info.bytes));
+        }
         match pushed {
             Pushed::First => writer::start(self),
             Pushed::Enough => self.0.changed.notify_all(),
@@ -235,12 +241,20 @@ impl Log {
 
     /// Until the operating system has everything below `end`.
     pub async fn wait_written(&self, end: Offset) -> Result<(), LogError> {
+        self.await_written(end);
         self.wait_until(|state| state.offsets.written() >= end).await
     }
 
     /// As [`Log::wait_written`], but an error as soon as the writer waits for room.
     pub async fn wait_written_unless_stalled(&self, end: Offset) -> Result<(), LogError> {
+        self.await_written(end);
         self.wait_unless_stalled(|state| state.offsets.written() >= end).await
+    }
+
+    /// The write of what is below `end` is not to wait for its flush.
+    fn await_written(&self, end: Offset) {
+        let mut state = self.state_mut();
+        state.awaits_written = state.awaits_written.max(end);
     }
 
     /// As [`Log::wait_committed`], but an error as soon as the writer waits for room.

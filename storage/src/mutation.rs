@@ -6,6 +6,10 @@
 pub(crate) enum Mutation {
     /// Records count as durable as soon as they are written.
     AcknowledgeBeforeFlush,
+    /// A write that is to be durable when it ends is an ordinary one.
+    TakeWriteForFlushed,
+    /// A write that flushes itself is taken for a flush of all before it.
+    FlushOnlyTheNewest,
     /// A new segment's name is left to chance.
     SkipDirectoryFlush,
     /// A new log's directory is left to chance.

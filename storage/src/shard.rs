@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
+use kring_runtime::local::Notify;
 use kring_runtime::{Queue, spawn};
 
 use crate::arena::Arena;
@@ -38,6 +39,16 @@ struct Shared {
     arena: Arena,
     budget: ResidencyBudget,
     flushes: FlushEpochs,
+    growth: Growth,
+}
+
+/// How much the logs that flush each write have grown since somebody asked: a recovery would look at it.
+#[derive(Default)]
+struct Growth {
+    bytes: Cell<u64>,
+    /// That many are waited for.
+    awaited: Cell<u64>,
+    reached: Notify,
 }
 
 impl ShardStorage {
@@ -47,6 +58,7 @@ impl ShardStorage {
             arena: Arena::default(),
             budget: ResidencyBudget::new(config),
             flushes: FlushEpochs::default(),
+            growth: Growth::default(),
         }))
     }
 
@@ -58,6 +70,27 @@ impl ShardStorage {
     /// Log files this shard holds open.
     pub fn open_files(&self) -> usize {
         self.0.budget.files.get()
+    }
+
+    /// Until the logs that flush each write have grown by so many bytes together since this was called last. One waits
+    /// at a time.
+    pub async fn grown_by(&self, bytes: u64) {
+        let growth = &self.0.growth;
+        growth.awaited.set(bytes);
+        let reached = growth.reached.notified();
+        if growth.bytes.get() < bytes {
+            reached.await;
+        }
+        growth.bytes.set(0);
+    }
+
+    /// A log that flushes each write has grown.
+    pub(crate) fn grew(&self, bytes: u64) {
+        let growth = &self.0.growth;
+        let before = growth.bytes.replace(growth.bytes.get() + bytes);
+        if before < growth.awaited.get() && growth.bytes.get() >= growth.awaited.get() {
+            growth.reached.notify_all();
+        }
     }
 
     pub(crate) fn tails(&self) -> &TailCache {

@@ -131,6 +131,7 @@ fn a_flush_that_finds_no_room_is_not_tried_again() {
         log.wait_durable(put(&log, 100).unwrap()).await.unwrap();
         disk.fail(DiskOp::Sync, LOG_FILE, 0, ENOSPC);
         let end = put(&log, 100).unwrap();
+        log.wait_written(end).await.unwrap();
         log.wait_durable(end).await.unwrap_err();
         assert!(dir.offline().is_some(), "what a failed flush left on disk is not known");
         assert_eq!(log.offsets().durable(), Offset(1));

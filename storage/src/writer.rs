@@ -126,7 +126,7 @@ fn write_cached(log: &Log, file: &DirectFile, write: &Write) -> Result<bool, Log
     let at = u64::from(write.segment.written());
     let written = file.write_cached(&mut parts, at).map_err(|e| write.failed(&e))?;
     if written {
-        wrote(log, write, &tail_block);
+        wrote(log, write, &tail_block, false);
     }
     Ok(written)
 }
@@ -135,7 +135,11 @@ async fn write_direct(log: &Log, file: &DirectFile, write: &Write) -> Result<(),
     let tail_block = tail_block_of(&write.segment);
     let limit = block_floor(log.state().config.segment_bytes);
     let to = write.segment.ahead(|ahead| ahead.plan(write.at, write.end, limit, now()));
-    let (result, _buffer) = file.write_at(blocks(write, &tail_block, to), u64::from(write.at)).await;
+    let (blocks, at) = (blocks(write, &tail_block, to), u64::from(write.at));
+    let is_flushed = brings_its_flush(log);
+    let is_through = is_flushed && !mutation::on(Mutation::TakeWriteForFlushed);
+    let (result, _buffer) =
+        if is_through { file.write_through(blocks, at).await } else { file.write_at(blocks, at).await };
     match result.map_err(|e| write.failed(&e)) {
         Err(LogError::Full { .. }) if mutation::on(Mutation::TakeRefusedWriteForDone) => {}
         Err(error) => {
@@ -144,8 +148,22 @@ async fn write_direct(log: &Log, file: &DirectFile, write: &Write) -> Result<(),
         }
         Ok(_) => write.segment.ahead(|ahead| ahead.wrote(to)),
     }
-    wrote(log, write, &tail_block);
+    wrote(log, write, &tail_block, is_flushed);
     Ok(())
+}
+
+/// Whether the write itself makes its batches durable: one request to the kernel instead of two, and one turn of the
+/// shard. Not while something before it is not flushed, which it would not cover, nor where somebody waits for no flush.
+/// Nor when it is tried again: what found no room may have been its flush, and a flush by itself is never asked twice.
+fn brings_its_flush(log: &Log) -> bool {
+    let state = log.state();
+    let follows =
+        state.offsets.durable() == state.offsets.written() || mutation::on(Mutation::FlushOnlyTheNewest);
+    let is_first_try = state.stalled.is_none();
+    follows
+        && is_first_try
+        && state.config.commits_on_flush()
+        && state.awaits_written <= state.offsets.written()
 }
 
 /// As mistakes would have it, where a test switches one on.
@@ -171,13 +189,13 @@ fn blocks(write: &Write, tail_block: &Bytes, to: u32) -> AlignedBuf {
     buffer
 }
 
-fn wrote(log: &Log, write: &Write, tail_block: &Bytes) {
+fn wrote(log: &Log, write: &Write, tail_block: &Bytes, is_flushed: bool) {
     assert_eq!(write.segment.written(), write.at + tail_block.len() as u32, "writes lie back to back");
     write.segment.wrote(write.end, write.partial_block(tail_block));
     log.0.dir.space().settled(write.batch_bytes());
     log.state_mut().offsets.written_to(write.end_offset);
-    if mutation::on(Mutation::AcknowledgeBeforeFlush) {
-        log.state_mut().offsets.durable_to(write.end_offset);
+    if is_flushed || mutation::on(Mutation::AcknowledgeBeforeFlush) {
+        log.durable_to(write.end_offset);
     }
     log.0.changed.notify_all();
     log.flush_if_due();
@@ -258,10 +276,14 @@ impl Log {
 
     fn flushed(&self, durable: crate::types::Offset) -> Result<(), LogError> {
         self.check_usable()?;
-        self.state_mut().offsets.durable_to(durable);
-        self.0.points.set_recovery(self.offsets().durable());
+        self.durable_to(durable);
         self.0.changed.notify_all();
         Ok(())
+    }
+
+    fn durable_to(&self, durable: crate::types::Offset) {
+        self.state_mut().offsets.durable_to(durable);
+        self.0.points.set_recovery(self.offsets().durable());
     }
 
     /// Sees to it that what is written gets flushed when the configuration says so.

@@ -1,37 +1,46 @@
-//! Bounds what a crash would cost: at intervals the logs of this core whose newest segments have grown most since they
-//! were last written down are written down, until what is left is little. Never makes a request wait.
+//! Bounds what a crash would cost: at intervals, and sooner where much is written, the logs of this core whose newest
+//! segments have grown most since they were last written down are written down, until what is left is little. Never
+//! makes a request wait.
 
 use std::cmp::Reverse;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::{Either, select};
 use futures_util::stream::iter;
 use kring_runtime::Interval;
 use kring_storage::Log;
 
 use super::Shard;
 
-/// What a recovery may have to look at on this core, apart from what comes in between two rounds: a small part of a
-/// second of reading. Less would mean more small files at each round.
+/// What a recovery may have to look at on this core, and as much again that comes in between two rounds: a small part of
+/// a second of reading. Less would mean more small files at each round.
 const UNSAVED_BYTES: u64 = 128 << 20;
 /// Logs that are written down at the same time.
 const SAVE_AT_ONCE: usize = 4;
 
 impl Shard {
-    /// Keeps recoveries short, every `log.flush.offset.checkpoint.interval.ms`, until this core closes.
+    /// Keeps recoveries short until this core closes: every `log.flush.offset.checkpoint.interval.ms`, and for logs that
+    /// flush each write whenever there is much. Of the others that would be a flush that nobody asked for.
     pub async fn keep_recovery_points(self: Rc<Self>) {
         let every = self.config().logs.recovery_checkpoint_ms.unsigned_abs().max(1);
         let mut interval = Interval::new(Duration::from_millis(every));
+        let is_flushed = |log: &Log| log.config().commits_on_flush();
         while !self.is_closing.get() {
-            self.save_recovery_points().await;
-            interval.tick().await;
+            self.save_recovery_points(|_| true).await;
+            while let Either::Left(_) =
+                select(pin!(self.storage.grown_by(UNSAVED_BYTES)), pin!(interval.tick())).await
+            {
+                self.save_recovery_points(is_flushed).await;
+            }
         }
     }
 
-    async fn save_recovery_points(&self) {
-        let logs =
-            self.all_partitions().into_iter().map(|partition| (partition.log().unsaved_bytes(), partition));
+    async fn save_recovery_points(&self, is_meant: impl Fn(&Log) -> bool) {
+        let logs = self.all_partitions().into_iter().filter(|partition| is_meant(partition.log()));
+        let logs = logs.map(|partition| (partition.log().unsaved_bytes(), partition));
         let due = beyond(UNSAVED_BYTES, logs.collect());
         if due.is_empty() {
             return;

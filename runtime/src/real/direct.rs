@@ -89,13 +89,22 @@ impl RealDirect {
     /// Runs as a task of its own, so that dropping the caller neither frees memory the kernel reads nor cuts a
     /// resubmission short, and so that the end of the shard waits for it.
     pub(crate) async fn write_at(&self, buf: AlignedBuf, pos: u64) -> (io::Result<usize>, AlignedBuf) {
+        self.write_with(buf, pos, 0).await
+    }
+
+    /// As [`RealDirect::write_at`], and durable when it ends: one request where a write and a flush are two.
+    pub(crate) async fn write_through(&self, buf: AlignedBuf, pos: u64) -> (io::Result<usize>, AlignedBuf) {
+        self.write_with(buf, pos, libc::RWF_DSYNC).await
+    }
+
+    async fn write_with(&self, buf: AlignedBuf, pos: u64, flags: i32) -> (io::Result<usize>, AlignedBuf) {
         if let Err(error) = self.set_direct(true) {
             return (Err(error), buf);
         }
         let file = self.file.clone();
         let (memory, len) = buf.into_blocks();
         let kept = memory.clone();
-        let once = move |memory, pos| write_once(file.clone(), memory, pos);
+        let once = move |memory, pos| write_once(file.clone(), memory, pos, flags);
         let result =
             spawn_essential(Queue::Append, async move { resubmit::write_whole(memory, pos, once).await })
                 .await;
@@ -181,8 +190,8 @@ fn copy_to_cache(fd: BorrowedFd<'_>, mut parts: &mut [IoSlice<'_>], mut pos: u64
     Ok(())
 }
 
-async fn write_once(file: Rc<DmaFile>, memory: Rc<DmaBuffer>, pos: u64) -> io::Result<usize> {
-    match file.write_rc_at(memory, pos).await.map_err(io_error) {
+async fn write_once(file: Rc<DmaFile>, memory: Rc<DmaBuffer>, pos: u64, flags: i32) -> io::Result<usize> {
+    match file.write_rc_at_with_flags(memory, pos, flags).await.map_err(io_error) {
         Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => Ok(0),
         other => other,
     }

@@ -2,14 +2,12 @@
 #![allow(unsafe_code)]
 
 use std::io::{self, IoSliceMut};
-use std::num::NonZeroU64;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use glommio::io::BufferedFile;
-use rustix::fs::Advice;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::real::readers::{self, Reading};
@@ -146,9 +144,5 @@ impl RealReadable {
         }
         NO_CACHESTAT.store(true, Ordering::Relaxed);
         None
-    }
-
-    pub(crate) fn will_need(&self, pos: u64, len: u64) -> io::Result<()> {
-        Ok(rustix::fs::fadvise(&self.fd, pos, NonZeroU64::new(len), Advice::WillNeed)?)
     }
 }

@@ -21,7 +21,7 @@ use crate::disk::AlignedBuf;
 use crate::fs::{DirEntry, DiskSpace, parent, temporary_name};
 use crate::resubmit;
 use crate::sim::faults::{DiskFaults, Grain};
-use crate::sim::file::FileState;
+use crate::sim::file::{FileState, Synced};
 use crate::sim::image::PAGE;
 use crate::sim::names::{Names, Node};
 use crate::sim::rng::Rng;
@@ -399,18 +399,39 @@ async fn write_small(disk: &Disk, file: &Arc<SimFile>, bytes: &[u8]) -> io::Resu
 
 async fn sync(disk: &Disk, file: &Arc<SimFile>) -> io::Result<()> {
     let (disk, file) = (disk.clone(), file.clone());
+    spawn_essential(Queue::Append, sync_what(disk, file, FileState::sync_begins)).await
+}
+
+/// As [`write`], and durable when it ends.
+async fn write_through(
+    disk: &Disk,
+    file: &Arc<SimFile>,
+    pos: u64,
+    memory: Rc<DmaBuffer>,
+) -> io::Result<usize> {
+    let (disk, file) = (disk.clone(), file.clone());
     spawn_essential(Queue::Append, async move {
-        let synced = lock(&file.state).sync_begins();
-        disk.delay(&file.path(), 30_000, 3_000_000).await;
-        if let Err(error) = disk.check(DiskOp::Sync, &file.path()) {
-            lock(&file.state).sync_fails(synced);
-            return Err(error);
-        }
-        lock(&file.state).sync_ends(synced);
-        *lock(&disk.0).counts.entry("sync").or_default() += 1;
-        Ok(())
+        let written = write(&disk, &file, pos, memory).await?;
+        let begins = |state: &mut FileState| state.sync_of_begins(pos, written);
+        sync_what(disk, file, begins).await.map(|()| written)
     })
     .await
+}
+
+async fn sync_what(
+    disk: Disk,
+    file: Arc<SimFile>,
+    begins: impl FnOnce(&mut FileState) -> Synced,
+) -> io::Result<()> {
+    let synced = begins(&mut lock(&file.state));
+    disk.delay(&file.path(), 30_000, 3_000_000).await;
+    if let Err(error) = disk.check(DiskOp::Sync, &file.path()) {
+        lock(&file.state).sync_fails(synced);
+        return Err(error);
+    }
+    lock(&file.state).sync_ends(synced);
+    *lock(&disk.0).counts.entry("sync").or_default() += 1;
+    Ok(())
 }
 
 async fn read(disk: &Disk, file: &Arc<SimFile>, pos: u64, len: usize) -> io::Result<Vec<u8>> {
@@ -452,6 +473,12 @@ impl SimDirect {
     pub(crate) async fn write_at(&self, buf: AlignedBuf, pos: u64) -> (io::Result<usize>, AlignedBuf) {
         let (memory, len) = buf.into_blocks();
         let result = write(&self.disk, &self.file, pos, memory.clone()).await;
+        (result, AlignedBuf::from_blocks(memory, len))
+    }
+
+    pub(crate) async fn write_through(&self, buf: AlignedBuf, pos: u64) -> (io::Result<usize>, AlignedBuf) {
+        let (memory, len) = buf.into_blocks();
+        let result = write_through(&self.disk, &self.file, pos, memory.clone()).await;
         (result, AlignedBuf::from_blocks(memory, len))
     }
 

@@ -2,6 +2,7 @@
 //! Decides only: no delays, no failures; `disk` brings those. One thread, that of the simulation.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -36,8 +37,12 @@ pub(crate) struct FileState {
     in_flight: BTreeMap<u64, (u64, Bytes)>,
     next_write: u64,
     syncs_begun: u64,
-    /// The youngest sync that has ended, by when it began.
+    /// The youngest sync of all that has ended, by when it began.
     synced: u64,
+    /// The youngest sync that has ended, of those that covered this page alone or with its neighbours.
+    pages_synced: BTreeMap<u64, u64>,
+    /// The youngest sync that has ended of any kind: each covers the length.
+    length_synced: u64,
     /// By the wall clock.
     pub modified_ms: i64,
 }
@@ -46,6 +51,7 @@ pub(crate) struct FileState {
 pub(crate) struct Synced {
     number: u64,
     len: u64,
+    is_whole: bool,
     pages: Vec<(u64, Sectors, Page)>,
 }
 
@@ -139,30 +145,52 @@ impl FileState {
 
     /// What a sync that begins now makes durable: the cache as it is, without the writes in flight.
     pub fn sync_begins(&mut self) -> Synced {
+        self.begin_sync(true, 0..u64::MAX)
+    }
+
+    /// As [`FileState::sync_begins`], for the length and the pages of a range: the other half of a write that is durable
+    /// when it ends.
+    pub fn sync_of_begins(&mut self, pos: u64, len: usize) -> Synced {
+        let page = PAGE as u64;
+        self.begin_sync(false, pos / page..(pos + len as u64).div_ceil(page))
+    }
+
+    fn begin_sync(&mut self, is_whole: bool, pages: Range<u64>) -> Synced {
         self.syncs_begun += 1;
         let covered = |dirty: &DirtyPage| dirty.sectors & !dirty.given_up;
-        let pages =
-            self.dirty.iter().map(|(page, dirty)| (*page, covered(dirty), self.live.page(*page))).collect();
-        Synced { number: self.syncs_begun, len: self.live.len(), pages }
+        let dirty = self.dirty.range(pages);
+        let pages = dirty.map(|(page, dirty)| (*page, covered(dirty), self.live.page(*page))).collect();
+        Synced { number: self.syncs_begun, len: self.live.len(), is_whole, pages }
     }
 
     pub fn sync_ends(&mut self, synced: Synced) {
-        if synced.number < self.synced {
-            // One that began later has ended before: it covered all this one covers, and newer bytes.
-            return;
+        let Synced { number, len, is_whole, pages } = synced;
+        if number > self.length_synced {
+            self.length_synced = number;
+            self.durable.set_len(len);
+            self.older_lengths.retain(|(begun, _)| *begun >= number);
         }
-        self.synced = synced.number;
-        self.durable.set_len(synced.len);
-        self.older_lengths.retain(|(begun, _)| *begun >= synced.number);
-        for (page, sectors, bytes) in synced.pages {
-            self.durable.put(page, sectors, &bytes);
-            let changed = differing(&self.live.page(page), &bytes, sectors);
-            if let Some(dirty) = self.dirty.get_mut(&page) {
-                dirty.sectors = (dirty.sectors & !sectors) | changed;
-                dirty.older.retain(|(begun, _)| *begun >= synced.number);
+        for (page, sectors, bytes) in pages {
+            // One that began later may have ended before: it covered all this one covers of a page, and newer bytes.
+            if number > self.synced && self.pages_synced.get(&page).is_none_or(|later| number > *later) {
+                self.page_synced(number, page, sectors, &bytes);
+                self.pages_synced.insert(page, number);
             }
         }
+        if is_whole && number > self.synced {
+            self.synced = number;
+            self.pages_synced.retain(|_, by| *by > number);
+        }
         self.dirty.retain(|_, dirty| dirty.sectors != 0);
+    }
+
+    fn page_synced(&mut self, number: u64, page: u64, sectors: Sectors, bytes: &Page) {
+        self.durable.put(page, sectors, bytes);
+        let changed = differing(&self.live.page(page), bytes, sectors);
+        if let Some(dirty) = self.dirty.get_mut(&page) {
+            dirty.sectors = (dirty.sectors & !sectors) | changed;
+            dirty.older.retain(|(begun, _)| *begun >= number);
+        }
     }
 
     /// The sync has failed: what it covered reaches the medium by chance alone, whatever is synced later.

@@ -194,6 +194,11 @@ fn the_model_notices_a_new_directory_that_is_left_to_chance() {
 }
 
 #[test]
+fn the_model_notices_a_write_that_is_taken_for_flushed() {
+    caught(Mutation::TakeWriteForFlushed, Disk::Sound);
+}
+
+#[test]
 fn the_model_notices_a_forgotten_tail_block() {
     caught(Mutation::ForgetTailBlock, Disk::Sound);
 }

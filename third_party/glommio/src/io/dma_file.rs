@@ -308,6 +308,7 @@ impl DmaFile {
             DmaSource::Owned(buf),
             pos,
             self.pollable,
+            0,
         );
         enhanced_try!(source.collect_rw().await, "Writing", self.file).map_err(Into::into)
     }
@@ -368,6 +369,24 @@ impl DmaFile {
             DmaSource::Shared(buf),
             pos,
             self.pollable,
+            0,
+        );
+        enhanced_try!(source.collect_rw().await, "Writing", self.file).map_err(Into::into)
+    }
+
+    /// As [`Self::write_rc_at`], with flags of pwritev2(2) for this write, `RWF_DSYNC` for instance.
+    pub async fn write_rc_at_with_flags(
+        &self,
+        buf: Rc<DmaBuffer>,
+        pos: u64,
+        rw_flags: libc::c_int,
+    ) -> Result<usize> {
+        let source = self.file.reactor.upgrade().unwrap().write_dma(
+            self.as_raw_fd(),
+            DmaSource::Shared(buf),
+            pos,
+            self.pollable,
+            rw_flags,
         );
         enhanced_try!(source.collect_rw().await, "Writing", self.file).map_err(Into::into)
     }

@@ -56,14 +56,17 @@ use smallvec::SmallVec;
 
 const MSG_ZEROCOPY: i32 = 0x4000000;
 
+/// The RWF_* flags of pwritev2(2), for one write.
+pub(crate) type RwFlags = libc::c_int;
+
 #[allow(dead_code)]
 #[derive(Debug)]
 enum UringOpDescriptor {
     PollAdd(PollFlags),
     PollRemove(*const u8),
     Cancel(u64),
-    Write(*const u8, usize, u64),
-    WriteFixed(*const u8, usize, u64, u32),
+    Write(*const u8, usize, u64, RwFlags),
+    WriteFixed(*const u8, usize, u64, u32, RwFlags),
     ReadFixed(u64, usize),
     Read(u64, usize),
     Open(*const u8, libc::c_int, u32),
@@ -286,9 +289,10 @@ fn fill_sqe<F>(
                 user_data = 0;
                 sqe.prep_cancel(to_remove, 0);
             }
-            UringOpDescriptor::Write(ptr, len, pos) => {
+            UringOpDescriptor::Write(ptr, len, pos, rw_flags) => {
                 let buf = std::slice::from_raw_parts(ptr, len);
                 sqe.prep_write(op.fd, buf, pos);
+                sqe.raw_mut().cmd_flags.rw_flags = rw_flags;
             }
             UringOpDescriptor::Read(pos, len) => {
                 source_map.peek_source_mut(from_user_data(op.user_data), |mut x| {
@@ -377,9 +381,10 @@ fn fill_sqe<F>(
                 });
             }
 
-            UringOpDescriptor::WriteFixed(ptr, len, pos, buf_index) => {
+            UringOpDescriptor::WriteFixed(ptr, len, pos, buf_index, rw_flags) => {
                 let buf = std::slice::from_raw_parts(ptr, len);
                 sqe.prep_write_fixed(op.fd, buf, pos, buf_index as _);
+                sqe.raw_mut().cmd_flags.rw_flags = rw_flags;
             }
 
             UringOpDescriptor::SockSend(ptr, len, flags) => {
@@ -1364,15 +1369,15 @@ impl Reactor {
         poll_ring.alloc_dma_buffer(size)
     }
 
-    pub(crate) fn write_dma(&self, source: &Source, pos: u64) {
+    pub(crate) fn write_dma(&self, source: &Source, pos: u64, rw_flags: RwFlags) {
         let op = match &*source.source_type() {
             SourceType::Write(
                 PollableStatus::NonPollable(DirectIo::Disabled),
                 IoBuffer::DmaSource(buf),
-            ) => UringOpDescriptor::Write(buf.as_ptr(), buf.len(), pos),
+            ) => UringOpDescriptor::Write(buf.as_ptr(), buf.len(), pos, rw_flags),
             SourceType::Write(_, IoBuffer::DmaSource(buf)) => match buf.uring_buffer_id() {
-                Some(id) => UringOpDescriptor::WriteFixed(buf.as_ptr(), buf.len(), pos, id),
-                None => UringOpDescriptor::Write(buf.as_ptr(), buf.len(), pos),
+                Some(id) => UringOpDescriptor::WriteFixed(buf.as_ptr(), buf.len(), pos, id, rw_flags),
+                None => UringOpDescriptor::Write(buf.as_ptr(), buf.len(), pos, rw_flags),
             },
             x => panic!("Unexpected source type for write: {:?}", x),
         };
@@ -1389,7 +1394,7 @@ impl Reactor {
             SourceType::Write(
                 PollableStatus::NonPollable(DirectIo::Disabled),
                 IoBuffer::Buffered(buf),
-            ) => UringOpDescriptor::Write(buf.as_ptr(), buf.len(), pos),
+            ) => UringOpDescriptor::Write(buf.as_ptr(), buf.len(), pos, 0),
             x => panic!("Unexpected source type for write: {:?}", x),
         };
         queue_request_into_ring(
