@@ -36,7 +36,7 @@ class Load:
         self.ctx, self.broker, self.runs = ctx, broker, 0
         self.program = ctx.options.loadgen
         if not self.program.is_file():
-            raise harness.SuiteOver(f"{self.program} is missing (cargo build --release, or --loadgen PATH)")
+            raise harness.SuiteOver(f"{self.program} is missing (cargo build --release -p kring-loadgen, or --loadgen PATH)")
 
     def start(self, workload, *args):
         argv = [self.program, workload, "--server", self.broker.address, *map(str, args)]
