@@ -1,0 +1,1 @@
+"""Kring beside Apache Kafka: what `benches/compare` is made of."""

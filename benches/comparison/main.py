@@ -1,0 +1,90 @@
+"""The command line: which measures, how often, what is written."""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+from kit import needs, procs
+
+from . import measures, report, sides
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def parse(argv):
+    built = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+    p = argparse.ArgumentParser(
+        prog="benches/compare", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Compares Kring with Apache Kafka 4.3.1 on this machine.",
+        epilog="measures, with their modes: " + ", ".join(measures.NAMES))
+    p.add_argument("--kring", type=pathlib.Path, default=built / "kring", metavar="PATH",
+                   help="the broker (default: the release build)")
+    p.add_argument("--loadgen", type=pathlib.Path, default=built / "kring-loadgen", metavar="PATH")
+    p.add_argument("--kafka-home", type=pathlib.Path, metavar="DIR",
+                   help="an unpacked Kafka; without it, its jars come from Maven")
+    p.add_argument("--rounds", type=int, default=3, metavar="N", help="of each measure on each broker (3)")
+    p.add_argument("--only", action="append", metavar="MEASURE[:MODE]", choices=measures.NAMES,
+                   help="this measure, in all its modes of durability or in one (repeatable)")
+    p.add_argument("--broker-cpus", metavar="LIST", help="pin the brokers to these CPUs (0,1-3)")
+    p.add_argument("--client-cpus", metavar="LIST", help="pin the clients to these CPUs")
+    p.add_argument("--dir", type=pathlib.Path, metavar="DIR", help="data directories go there")
+    p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("comparison"), metavar="DIR",
+                   help="report.md, its plots and report.json go there (./comparison)")
+    p.add_argument("--short", action="store_true", help="a minute or two: shows that it works, and nothing else")
+    return p.parse_args(argv)
+
+
+def main(argv):
+    options = parse(argv)
+    procs.install_handlers()
+    try:
+        prepare(options)
+    except needs.Missing as missing:
+        print(f"benches/compare: something that is needed is missing: {missing}", file=sys.stderr)
+        return 1
+    if options.short:
+        options.rounds = 1
+    began, results = time.time(), report.Results()
+    for measure, mode in chosen(options):
+        run(measure, mode, options, results)
+        # Each time: a run that is stopped leaves what it has.
+        report.write(options.out, results, options, time.time() - began)
+    print(f"report: {options.out / 'report.md'}")
+    return 0
+
+
+def chosen(options):
+    """In short a few measures in one mode each show that it works."""
+    everything = [(measure, mode) for measure in measures.ALL for mode in measure.modes]
+    if options.only:
+        return [(m, mode) for m, mode in everything if {m.name, f"{m.name}:{mode}"} & set(options.only)]
+    return [(m, m.modes[0]) for m in measures.ALL if m.in_short] if options.short else everything
+
+
+def prepare(options):
+    for binary in (options.kring, options.loadgen):
+        if not binary.is_file():
+            raise needs.Missing(f"{binary} (cargo build --release -p kring-broker -p kring-loadgen)")
+    if options.broker_cpus or options.client_cpus:
+        needs.programs("taskset")
+    if options.kafka_home:
+        needs._class_path[:] = [f"{options.kafka_home}/libs/*"]
+    else:
+        needs.kafka()
+    if options.dir:
+        tempfile.tempdir = str(options.dir)
+    options.out.mkdir(parents=True, exist_ok=True)
+
+
+def run(measure, mode, options, results):
+    """The brokers take turns, so that what else the machine does hits both."""
+    for number in range(options.rounds):
+        for kind in sides.KINDS:
+            print(f"{measure.name}, {mode}, round {number + 1} of {options.rounds}: {kind} … ", end="", flush=True)
+            found = measure.run(sides.Bench(kind, mode, options, results))
+            results.add(measure.name, mode, kind, found)
+            print(json.dumps({name: float(f"{value:.4g}") for name, value in found.items()}), flush=True)

@@ -1,0 +1,160 @@
+"""What is measured. Each measure is one function that loads one broker once and returns its figures
+by name; the unit is the end of the name. Nothing here knows which broker it is."""
+
+import time
+
+from . import sides
+
+GB = 1e9
+PARTITIONS = 6
+
+
+class Measure:
+    def __init__(self, name, function, modes=(sides.CACHE, sides.FLUSHED), in_short=False):
+        self.name, self.function, self.modes, self.in_short = name, function, modes, in_short
+
+    def run(self, bench):
+        with bench:
+            return self.function(bench)
+
+
+def at_rest(bench):
+    """Start, memory and CPU of a broker that nobody uses."""
+    found = {"start to first record, ms": bench.start_until_first_record()}
+    time.sleep(1 if bench.short else 10)
+    began, before = time.monotonic(), bench.cpu_s()
+    time.sleep(2 if bench.short else 20)
+    found["idle CPU, % of a core"] = 100 * (bench.cpu_s() - before) / (time.monotonic() - began)
+    found["idle memory, MiB"] = bench.resident_mib()
+    return found
+
+
+def standard_clients(bench):
+    """Apache Kafka's own tools: 1 KiB records, the producer's defaults; then kill -9 and start."""
+    bench.start()
+    flushed = bench.mode == sides.FLUSHED
+    records = 20_000 if bench.short else 60_000 if flushed else 500_000
+    size = records * 1024
+    bench.load("produce", "--topic", "load", "--partitions", PARTITIONS, "--count", 1, "--max", "--warm-up", 0)
+    # The first pass warms both JVMs.
+    bench.producer_perf("load", records if flushed else records // 2)
+    before = bench.cpu_s()
+    rate, p99 = bench.producer_perf("load", records)
+    found = {"produce, MB/s": rate, "produce p99, ms": p99,
+             "produce, broker CPU s per GB": (bench.cpu_s() - before) / (size / GB)}
+    bench.consumer_perf("load", records)
+    before = bench.cpu_s()
+    found["consume, MB/s"] = bench.consumer_perf("load", records)
+    found["consume, broker CPU s per GB"] = (bench.cpu_s() - before) / (size / GB)
+    found["memory after, MiB"] = bench.resident_mib()
+    bench.kill9()
+    found["kill -9 to first record, ms"] = bench.start_until_first_record()
+    return found
+
+
+def end_to_end(bench):
+    """Latency from the intended send time to receipt, at rates that both brokers can carry."""
+    bench.start()
+    found = {}
+    for share, rate in rates(bench):
+        result = bench.load("e2e", "--topic", "load", "--partitions", PARTITIONS, "--rate", rate,
+                            "--record-size", 1024, "--linger-ms", 5, "--threads", 1,
+                            "--duration", 2 if bench.short else 15, "--warm-up", 1 if bench.short else 5)
+        received = result["latencies"]["received"]
+        for name, key in (("p50", "p50_ms"), ("p99", "p99_ms"), ("p99.9", "p99_9_ms"), ("p99.99", "p99_99_ms")):
+            found[f"{share} end to end {name}, ms"] = received[key]
+    return found
+
+
+def rates(bench):
+    """10, 50 and 80 % of what the slower broker took of kafka-producer-perf-test in the same mode; by their defaults,
+    of what it took through the page cache."""
+    mode = sides.CACHE if bench.mode == sides.DEFAULTS else bench.mode
+    limit = bench.results.slowest("standard clients", mode, "produce, MB/s")
+    if limit is None:
+        return [("at 1000/s", 1000)]
+    records = limit * 1e6 / 1024
+    return [(f"at {percent} %", max(1, int(records * percent / 100))) for percent in (10, 50, 80)]
+
+
+def small_requests(bench):
+    """Records of 100 bytes, one a request, from 64 connections."""
+    bench.start()
+    before = bench.cpu_s()
+    result = bench.load("produce", "--topic", "load", "--partitions", PARTITIONS, "--max", "--producers", 64,
+                        "--batch-records", 1, "--record-size", 100, "--in-flight", 5, "--threads", 1,
+                        "--duration", 2 if bench.short else 15, "--warm-up", 1 if bench.short else 5)
+    made = result["amounts"]["produced"]
+    # The warm-up costs as much a second as the rest.
+    seconds = result["measured_s"] + result["warm_up_s"]
+    used = (bench.cpu_s() - before) / seconds
+    return {"small requests, per s": made["records_per_s"],
+            "small requests, per s and broker core": made["records_per_s"] / used,
+            "small requests p99, ms": result["latencies"]["acknowledged"]["p99_ms"]}
+
+
+def large_batches(bench):
+    """Batches of 1 MiB from one producer."""
+    bench.start()
+    before = bench.cpu_s()
+    result = bench.load("produce", "--topic", "load", "--partitions", PARTITIONS, "--max", "--batch-bytes", 1 << 20,
+                        "--threads", 1, "--duration", 2 if bench.short else 15, "--warm-up", 1 if bench.short else 5)
+    made = result["amounts"]["produced"]
+    seconds = result["measured_s"] + result["warm_up_s"]
+    used = (bench.cpu_s() - before) / seconds
+    return {"batches of 1 MiB, MB/s": made["megabytes_per_s"],
+            "batches of 1 MiB, broker CPU s per GB": used / (made["megabytes_per_s"] / 1000)}
+
+
+def one_partition(bench):
+    """Everything into one partition."""
+    bench.start()
+    result = bench.load("produce", "--topic", "load", "--partitions", 1, "--max", "--producers", 4, "--threads", 1,
+                        "--duration", 2 if bench.short else 10, "--warm-up", 1 if bench.short else 5)
+    return {"one partition, MB/s": result["amounts"]["produced"]["megabytes_per_s"]}
+
+
+def many_partitions(bench):
+    """A topic of 1000 partitions, made and written to."""
+    bench.start()
+    began = time.monotonic()
+    bench.load("produce", "--topic", "many", "--partitions", 1000, "--count", 1000, "--max", "--warm-up", 0)
+    return {"1000 partitions made and written, ms": (time.monotonic() - began) * 1000,
+            "1000 partitions, memory, MiB": bench.resident_mib()}
+
+
+def many_connections(bench):
+    """A thousand connections that do nothing."""
+    bench.start()
+    before = bench.resident_mib()
+    result = bench.load("connections", "--connections", 1000, "--connect-rate", 500, "--threads", 1,
+                        "--duration", 5 if bench.short else 10)
+    answered = result["latencies"]["first answer (ApiVersions)"]
+    return {"1000 connections, first answer p99, ms": answered["p99_ms"],
+            "1000 connections, memory more, MiB": bench.resident_mib() - before}
+
+
+def history_beside_producers(bench):
+    """Producers at a fixed rate while the history is read again and again."""
+    bench.start()
+    bench.load("produce", "--topic", "load", "--partitions", PARTITIONS, "--max", "--batch-bytes", 1 << 20,
+               "--warm-up", 0, "--duration", 1 if bench.short else 5)
+    result = bench.load("mixed", "--topic", "load", "--rate", 1000, "--threads", 1,
+                        "--duration", 2 if bench.short else 15, "--warm-up", 1 if bench.short else 3)
+    return {"beside history: acknowledged p99, ms": result["latencies"]["acknowledged"]["p99_ms"],
+            "beside history: received p99, ms": result["latencies"]["received"]["p99_ms"],
+            "history, MB/s": result["amounts"]["history"]["megabytes_per_s"]}
+
+
+ALL = (
+    Measure("at rest", at_rest, modes=[sides.DEFAULTS], in_short=True),
+    Measure("standard clients", standard_clients, in_short=True),
+    Measure("end to end", end_to_end, modes=sides.MODES),
+    Measure("small requests", small_requests, in_short=True),
+    Measure("large batches", large_batches),
+    Measure("one partition", one_partition),
+    Measure("many partitions", many_partitions, modes=[sides.DEFAULTS]),
+    Measure("many connections", many_connections, modes=[sides.DEFAULTS]),
+    Measure("history beside producers", history_beside_producers),
+)
+NAMES = [name for m in ALL for name in (m.name, *(f"{m.name}:{mode}" for mode in m.modes))]
