@@ -1,18 +1,20 @@
 //! The load generator against a broker that stalls, drops, doubles or swaps, in a simulation: no socket, no clock,
 //! one seed, one run. The broker here has one partition, which it keeps in memory.
 
+mod common;
+
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use common::{cut, frame, versions};
 use kring_loadgen::measure::Measure;
 use kring_loadgen::text::table;
 use kring_loadgen::{Rate, Report, Settings, Sizes, Worker, Workload, prepare};
 use kring_runtime::net::{Listener, Stream};
 use kring_runtime::{Monotonic, Queue, now, sim, sleep_until, spawn, wall_ms};
-use kring_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use kring_wire::messages::fetch_request::FetchRequest;
 use kring_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
 use kring_wire::messages::list_offsets_response::{
@@ -26,8 +28,11 @@ use kring_wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use kring_wire::record::BatchHeader;
-use kring_wire::{ApiKey, ApiMessage, Message, Reader, Records, Str, decode_request_header, encode_response};
+use kring_wire::{ApiKey, Message, Reader, Records, Str, decode_request_header};
 
+/// What it offers.
+const KEYS: [ApiKey; 5] =
+    [ApiKey::Produce, ApiKey::Fetch, ApiKey::Metadata, ApiKey::CreateTopics, ApiKey::ListOffsets];
 const PORT: u16 = 9092;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -100,18 +105,18 @@ impl Broker {
 
     async fn answer(&self, key: ApiKey, version: i16, correlation: i32, mut body: Reader) -> Vec<Bytes> {
         match key {
-            ApiKey::ApiVersions => frame(version, correlation, &versions()),
-            ApiKey::Metadata => frame(version, correlation, &metadata()),
-            ApiKey::ListOffsets => frame(version, correlation, &self.list_offsets()),
+            ApiKey::ApiVersions => vec![frame(version, correlation, &versions(&KEYS))],
+            ApiKey::Metadata => vec![frame(version, correlation, &metadata())],
+            ApiKey::ListOffsets => vec![frame(version, correlation, &self.list_offsets())],
             ApiKey::Produce => {
                 self.stall().await;
                 let request = ProduceRequest::decode(&mut body, version).unwrap();
-                frame(version, correlation, &self.produce(&request))
+                vec![frame(version, correlation, &self.produce(&request))]
             }
             ApiKey::Fetch => {
                 let request = FetchRequest::decode(&mut body, version).unwrap();
                 sleep_until(now() + Duration::from_millis(2)).await;
-                frame(version, correlation, &self.fetch(&request))
+                vec![frame(version, correlation, &self.fetch(&request))]
             }
             other => panic!("nobody asked for {other}"),
         }
@@ -167,18 +172,6 @@ impl Broker {
     }
 }
 
-fn cut(buffer: &mut BytesMut) -> Option<Reader> {
-    let length = i32::from_be_bytes(*buffer.first_chunk()?) as usize;
-    (buffer.len() >= 4 + length).then(|| {
-        let frame = buffer.split_to(4 + length).freeze();
-        Reader::with_default_budget(frame.slice(4..))
-    })
-}
-
-fn frame<M: ApiMessage>(version: i16, correlation: i32, body: &M) -> Vec<Bytes> {
-    vec![encode_response(version, correlation, body).unwrap().into_bytes().unwrap()]
-}
-
 fn changed(batch: &Bytes) -> Bytes {
     let mut bytes = batch.to_vec();
     // The last byte is the count of headers; before it comes the value.
@@ -187,16 +180,6 @@ fn changed(batch: &Bytes) -> Bytes {
     let crc = kring_wire::record::batch_crc(&bytes).unwrap();
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
     bytes.into()
-}
-
-fn versions() -> ApiVersionsResponse {
-    let keys = [ApiKey::Produce, ApiKey::Fetch, ApiKey::Metadata, ApiKey::CreateTopics, ApiKey::ListOffsets];
-    let offered = |key: ApiKey| ApiVersion {
-        api_key: key.as_i16(),
-        min_version: key.min_version(),
-        max_version: key.max_version(),
-    };
-    ApiVersionsResponse { api_keys: keys.map(offered).to_vec(), ..Default::default() }
 }
 
 fn metadata() -> MetadataResponse {

@@ -2,6 +2,8 @@
 //! simulation: no socket, no clock, one seed, one run. The cluster has one partition, whose log both brokers see, and
 //! numbers of producers are checked as Kafka's `ProducerStateManager` does.
 
+mod common;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,11 +11,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use common::{cut, frame, versions};
 use kring_loadgen::text::table;
 use kring_loadgen::{KeySpace, Rate, Report, Settings, Sizes, Worker, Workload, prepare};
 use kring_runtime::net::{Listener, Stream};
 use kring_runtime::{Monotonic, Queue, now, sim, sleep_until, spawn};
-use kring_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use kring_wire::messages::fetch_request::FetchRequest;
 use kring_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
 use kring_wire::messages::init_producer_id_response::InitProducerIdResponse;
@@ -29,10 +31,17 @@ use kring_wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use kring_wire::record::BatchHeader;
-use kring_wire::{
-    ApiKey, ApiMessage, ErrorCode, Message, Reader, Records, Str, decode_request_header, encode_response,
-};
+use kring_wire::{ApiKey, ErrorCode, Message, Reader, Records, Str, decode_request_header};
 
+/// What it offers.
+const KEYS: [ApiKey; 6] = [
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::Metadata,
+    ApiKey::CreateTopics,
+    ApiKey::ListOffsets,
+    ApiKey::InitProducerId,
+];
 const PORTS: [u16; 2] = [9092, 9093];
 const SECOND: Duration = Duration::from_secs(1);
 /// Brokers remember so many batches of a producer.
@@ -160,7 +169,7 @@ impl Cluster {
     ) -> Option<Bytes> {
         let leads = self.leader() == broker;
         Some(match key {
-            ApiKey::ApiVersions => frame(version, correlation, &versions()),
+            ApiKey::ApiVersions => frame(version, correlation, &versions(&KEYS)),
             ApiKey::Metadata => frame(version, correlation, &self.metadata()),
             ApiKey::ListOffsets => {
                 let request = ListOffsetsRequest::decode(&mut body, version).unwrap();
@@ -270,35 +279,6 @@ impl Cluster {
             }
         }
     }
-}
-
-fn cut(buffer: &mut BytesMut) -> Option<Reader> {
-    let length = i32::from_be_bytes(*buffer.first_chunk()?) as usize;
-    (buffer.len() >= 4 + length).then(|| {
-        let frame = buffer.split_to(4 + length).freeze();
-        Reader::with_default_budget(frame.slice(4..))
-    })
-}
-
-fn frame<M: ApiMessage>(version: i16, correlation: i32, body: &M) -> Bytes {
-    encode_response(version, correlation, body).unwrap().into_bytes().unwrap()
-}
-
-fn versions() -> ApiVersionsResponse {
-    let keys = [
-        ApiKey::Produce,
-        ApiKey::Fetch,
-        ApiKey::Metadata,
-        ApiKey::CreateTopics,
-        ApiKey::ListOffsets,
-        ApiKey::InitProducerId,
-    ];
-    let offered = |key: ApiKey| ApiVersion {
-        api_key: key.as_i16(),
-        min_version: key.min_version(),
-        max_version: key.max_version(),
-    };
-    ApiVersionsResponse { api_keys: keys.map(offered).to_vec(), ..Default::default() }
 }
 
 /// A thousand records a second for four seconds, through a cluster with this trouble.
