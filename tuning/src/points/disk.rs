@@ -1,5 +1,4 @@
-//! The file system and the disk of the data directory. What they do is measured by `kring tune disk`; here is what they
-//! say.
+//! The file system and the disk of the data directory, by what they say of themselves. Measures nothing.
 
 use super::mount::{self, Mount};
 use super::queues::{Disk, disks_of};
