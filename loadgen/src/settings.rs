@@ -102,6 +102,8 @@ pub struct Settings {
     pub topic: String,
     /// Makes the topic with this many partitions when it is not there.
     pub partitions: Option<i32>,
+    /// A request that is not answered by then has failed, and its connection with it.
+    pub request_timeout: Duration,
     pub producers: u32,
     /// Those that read everything, or follow the producers.
     pub consumers: u32,
@@ -152,6 +154,7 @@ impl Settings {
             port: 9092,
             topic: topic.to_owned(),
             partitions: None,
+            request_timeout: Duration::from_secs(30),
             producers: 1,
             consumers: 1,
             history_readers: 1,
@@ -210,6 +213,7 @@ impl Settings {
     pub fn rows(&self) -> Vec<(&'static str, String)> {
         let mut rows =
             vec![("workload", self.workload.to_string()), ("server", format!("{}:{}", self.host, self.port))];
+        rows.push(("request timeout s", self.request_timeout.as_secs_f64().to_string()));
         rows.extend(Some(("topic", self.topic.clone())).filter(|(_, topic)| !topic.is_empty()));
         if self.produces() {
             rows.extend(self.producing());

@@ -65,7 +65,7 @@ impl Plan {
 
 /// Finds, or makes, what the run needs.
 pub async fn prepare(settings: Settings) -> Result<Plan, ClientError> {
-    let server = Endpoint::resolve(&settings.host, settings.port).await?;
+    let server = Endpoint::resolve(&settings.host, settings.port, settings.request_timeout).await?;
     let topic = match settings.topic.as_str() {
         "" => no_topic(&server).await?,
         name => open_topic(&server, name, settings.partitions).await?,

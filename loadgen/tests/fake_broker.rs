@@ -4,6 +4,7 @@
 mod common;
 
 use std::cell::{Cell, RefCell};
+use std::future::pending;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -48,6 +49,10 @@ enum Fault {
     Change(u64),
     /// Nothing is answered for so long, once, from 2 s on.
     Stall(Duration),
+    /// From 2 s on nothing that is produced is answered any more.
+    Mute,
+    /// From 2 s on nothing is read any more.
+    Deaf,
 }
 
 struct Broker {
@@ -96,10 +101,17 @@ impl Broker {
     }
 
     async fn stall(&self) {
-        if let Fault::Stall(length) = self.fault
-            && now() >= self.stall_from
-        {
-            sleep_until(self.stall_from + length).await;
+        match self.fault {
+            Fault::Stall(length) if now() >= self.stall_from => sleep_until(self.stall_from + length).await,
+            Fault::Mute if now() >= self.stall_from => pending().await,
+            _ => {}
+        }
+    }
+
+    /// Holds a connection that is not read any more.
+    async fn listen(&self) {
+        if self.fault == Fault::Deaf && now() >= self.stall_from {
+            pending::<()>().await;
         }
     }
 
@@ -163,8 +175,12 @@ impl Broker {
                 let (key, header) = decode_request_header(&mut request).unwrap();
                 let version = header.request_api_version;
                 let parts = self.answer(key, version, header.correlation_id, request).await;
-                write.write_all(parts).await.unwrap();
+                if write.write_all(parts).await.is_err() {
+                    // The client has given it up.
+                    return;
+                }
             }
+            self.listen().await;
             if !matches!(read.read(&mut buffer).await, Ok(bytes) if bytes > 0) {
                 return;
             }
@@ -276,6 +292,50 @@ fn a_stall_is_seen_in_its_second_and_is_not_the_load_generators_fault() {
     let longest = report.stats.of(&Measure::Written).summary().max;
     assert!(longest > Duration::from_millis(500), "they waited here: {longest:?}");
     assert_eq!(report.missed().late, 0, "for the broker");
+}
+
+/// Records of 10 kB, so that sockets fill, and requests that have failed after a second.
+fn impatient(settings: &mut Settings) {
+    settings.workload = Workload::Produce;
+    settings.record_size = Sizes::fixed(10_000);
+    settings.request_timeout = SECOND;
+    settings.verify = false;
+}
+
+#[test]
+fn a_broker_that_never_answers_ends_no_run_late_and_every_record_is_accounted_for() {
+    for fault in [Fault::Mute, Fault::Deaf] {
+        let report = run_with(fault, impatient).unwrap();
+        let stats = &report.stats;
+        let acknowledged = stats.of(&Measure::Acknowledged).count() - stats.unsent;
+        assert!(acknowledged > 1000, "it answered at first: {}", table(&report));
+        assert!(
+            stats.errors.get("no answer in time").is_some_and(|records| *records > 0),
+            "{}",
+            table(&report)
+        );
+        assert_eq!(acknowledged + stats.error_count() + stats.unsent, 10_000, "{}", table(&report));
+        // A second after the end for what was due, ten for answers, two timeouts for what was under way.
+        assert!(stats.lasted < 23 * SECOND, "{:?}", stats.lasted);
+        assert!(!report.is_good());
+    }
+}
+
+#[test]
+fn a_request_that_takes_less_than_its_timeout_is_waited_for() {
+    let patient = |settings: &mut Settings| settings.request_timeout = 2 * SECOND;
+    let report = run_with(Fault::Stall(SECOND), patient).unwrap();
+    assert!(report.is_good(), "{}", table(&report));
+    assert_eq!(report.stats.of(&Measure::Acknowledged).count(), 10_000);
+}
+
+#[test]
+fn a_stall_beyond_the_timeout_is_an_error_and_the_run_goes_on_after_it() {
+    let report = run_with(Fault::Stall(3 * SECOND), impatient).unwrap();
+    let failed = report.stats.errors.get("no answer in time").copied().unwrap_or(0);
+    assert!(failed > 0 && report.stats.error_count() == failed, "{}", table(&report));
+    let after: u64 = report.slots[6..10].iter().map(|slot| slot.produced.records).sum();
+    assert!(after >= 3000, "{}", table(&report));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::grouping::Grouping;
 use super::machine::Machine;
 use super::output::Output;
 use super::producing::Producing;
-use super::target::Target;
+use super::target::{Patience, Target};
 use super::timing::{Counting, Timing, WarmingUp};
 use crate::settings::{Acks, Settings, Workload};
 
@@ -134,6 +134,8 @@ pub struct Topicless {
     #[arg(long, value_name = "NAME")]
     topic: Option<String>,
     #[command(flatten)]
+    patience: Patience,
+    #[command(flatten)]
     timing: Timing,
     #[command(flatten)]
     machine: Machine,
@@ -143,8 +145,9 @@ pub struct Topicless {
 
 impl Topicless {
     fn into_common(self) -> Common {
-        let Topicless { server, topic, timing, machine, output } = self;
-        Common { target: Target::new(server, topic.unwrap_or_default()), timing, machine, output }
+        let Topicless { server, topic, patience, timing, machine, output } = self;
+        let target = Target::new(server, topic.unwrap_or_default(), patience);
+        Common { target, timing, machine, output }
     }
 }
 
@@ -269,6 +272,7 @@ mod tests {
             "groups --topic t --warm-up 1",
             "connections --partitions 3",
             "connections --slow-read 100",
+            "connections --request-timeout 0",
         ] {
             assert!(settings(&format!("kring-loadgen {args}")).is_err(), "{args}");
         }

@@ -1,7 +1,10 @@
 //! Options that say which broker and which topic.
 
+use std::time::Duration;
+
 use clap::Args;
 
+use super::timing::seconds;
 use crate::settings::Settings;
 
 #[derive(Args, Debug)]
@@ -16,12 +19,22 @@ pub struct Target {
     /// Make the topic with this many partitions when it is not there
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: Option<i32>,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Broker and topic")]
+pub struct Patience {
+    /// Seconds until a request without an answer has failed, with all else in flight on its connection
+    #[arg(long, value_name = "S", default_value = "30", value_parser = some_time)]
+    request_timeout: Duration,
 }
 
 impl Target {
     /// A topic that is there.
-    pub fn new(server: String, topic: String) -> Target {
-        Target { server, topic, partitions: None }
+    pub fn new(server: String, topic: String, patience: Patience) -> Target {
+        Target { server, topic, partitions: None, patience }
     }
 
     pub fn apply(&self, settings: &mut Settings) -> Result<(), String> {
@@ -29,6 +42,11 @@ impl Target {
         settings.port = port.parse().map_err(|_| format!("{} is not HOST:PORT", self.server))?;
         settings.host = host.trim_matches(['[', ']']).to_owned();
         settings.partitions = self.partitions;
+        settings.request_timeout = self.patience.request_timeout;
         Ok(())
     }
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(|time| if time.is_zero() { Err("more than 0".to_owned()) } else { Ok(time) })
 }

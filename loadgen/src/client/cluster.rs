@@ -2,6 +2,7 @@
 //! Everything here happens once, before the clock of the run starts.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,13 +40,15 @@ const CREATE_TIMEOUT_MS: i32 = 10_000;
 pub struct Endpoint {
     pub name: String,
     pub addrs: Arc<[SocketAddr]>,
+    /// How long a request to it may take.
+    pub request_timeout: Duration,
 }
 
 impl Endpoint {
-    pub async fn resolve(host: &str, port: u16) -> Result<Endpoint, ClientError> {
+    pub async fn resolve(host: &str, port: u16, request_timeout: Duration) -> Result<Endpoint, ClientError> {
         let name = format!("{host}:{port}");
         match net::resolve(host, port).await {
-            Ok(addrs) => Ok(Endpoint { name, addrs: addrs.into() }),
+            Ok(addrs) => Ok(Endpoint { name, addrs: addrs.into(), request_timeout }),
             Err(error) => Err(ClientError::Connect { to: name, error }),
         }
     }
@@ -120,7 +123,7 @@ pub async fn open_topic(
         if ErrorCode(topic.error_code) == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION && !made {
             create(&mut connection, &versions, name, partitions).await?;
             made = true;
-        } else if let Some(leaders) = leaders(&answer, topic, partitions).await? {
+        } else if let Some(leaders) = leaders(&answer, topic, partitions, server.request_timeout).await? {
             let topic = Topic { name: name.to_owned(), leaders, versions };
             if made {
                 settle(&topic, deadline).await?;
@@ -142,10 +145,14 @@ pub async fn no_topic(server: &Endpoint) -> Result<Topic, ClientError> {
 
 /// A leader that was just named may not know yet that it is one.
 async fn settle(topic: &Topic, deadline: Monotonic) -> Result<(), ClientError> {
+    let mut connections = BTreeMap::new();
     for (partition, leader) in (0..).zip(&topic.leaders) {
-        let mut connection = Connection::open(leader).await?;
+        let connection = match connections.entry(&leader.name) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Connection::open(leader).await?),
+        };
         loop {
-            match list_offsets(&mut connection, topic, &[partition], -1).await {
+            match list_offsets(connection, topic, &[partition], -1).await {
                 Ok(_) => break,
                 Err(ClientError::Refused { code, .. }) if code.is_retriable() && now() < deadline => {
                     sleep(POLL).await;
@@ -223,7 +230,7 @@ pub async fn refresh_leaders(brokers: &[Endpoint], topic: &Topic) -> Result<Vec<
 async fn ask_leaders(broker: &Endpoint, topic: &Topic) -> Result<Vec<Endpoint>, ClientError> {
     let mut connection = Connection::open(broker).await?;
     let answer = describe(&mut connection, &topic.versions, &topic.name).await?;
-    let found = leaders(&answer, only_topic(&answer, &topic.name)?, None).await?;
+    let found = leaders(&answer, only_topic(&answer, &topic.name)?, None, broker.request_timeout).await?;
     let found = found.filter(|leaders| leaders.len() >= topic.leaders.len());
     let mut leaders =
         found.ok_or_else(|| ClientError::refused("Metadata", ErrorCode::LEADER_NOT_AVAILABLE))?;
@@ -260,6 +267,7 @@ async fn leaders(
     answer: &MetadataResponse,
     topic: &MetadataResponseTopic,
     partitions: Option<i32>,
+    request_timeout: Duration,
 ) -> Result<Option<Vec<Endpoint>>, ClientError> {
     let code = ErrorCode(topic.error_code);
     if code.is_err() && !code.is_retriable() {
@@ -274,7 +282,7 @@ async fn leaders(
     let mut endpoints = BTreeMap::new();
     for broker in &answer.brokers {
         let port = u16::try_from(broker.port).unwrap_or(0);
-        endpoints.insert(broker.node_id, Endpoint::resolve(&broker.host, port).await?);
+        endpoints.insert(broker.node_id, Endpoint::resolve(&broker.host, port, request_timeout).await?);
     }
     Ok(leaders.iter().map(|(_, leader)| endpoints.get(leader).cloned()).collect())
 }

@@ -15,7 +15,6 @@ use super::cluster::Endpoint;
 use super::error::ClientError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_FRAME_BYTES: i32 = 512 << 20;
 const READ_BYTES: usize = 64 << 10;
 pub const CLIENT_ID: Str = Str::from_static("kring-loadgen");
@@ -24,6 +23,7 @@ pub const CLIENT_ID: Str = Str::from_static("kring-loadgen");
 pub struct Connection {
     requests: Requests,
     answers: Answers,
+    request_timeout: Duration,
 }
 
 impl Connection {
@@ -32,7 +32,7 @@ impl Connection {
         let mut last = None;
         for addr in endpoint.addrs.iter() {
             match timeout(CONNECT_TIMEOUT, net::connect(*addr)).await {
-                Ok(Ok(stream)) => return Ok(Connection::over(stream)),
+                Ok(Ok(stream)) => return Ok(Connection::over(stream, endpoint.request_timeout)),
                 Ok(Err(error)) => last = Some(error),
                 Err(_) => last = Some(std::io::ErrorKind::TimedOut.into()),
             }
@@ -41,21 +41,37 @@ impl Connection {
         Err(ClientError::Connect { to: endpoint.name.clone(), error })
     }
 
-    fn over(stream: net::Stream) -> Connection {
+    fn over(stream: net::Stream, request_timeout: Duration) -> Connection {
         let (read, write) = stream.into_split();
         Connection {
             requests: Requests { half: write, next: 0 },
             answers: Answers { half: read, buffer: BytesMut::new() },
+            request_timeout,
         }
+    }
+
+    /// How long a request may take.
+    pub fn request_timeout(&self) -> Duration {
+        self.request_timeout
     }
 
     /// Sends a request and waits for its answer.
     pub async fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, ClientError> {
+        self.call_within(self.request_timeout, version, request).await
+    }
+
+    /// The same, for a request that the broker may rightly hold for longer.
+    pub async fn call_within<R: Request>(
+        &mut self,
+        limit: Duration,
+        version: i16,
+        request: &R,
+    ) -> Result<R::Response, ClientError> {
         let call = async {
             let correlation = self.requests.send(version, request).await?;
             decode_answer(self.answers.next().await?, correlation, version)
         };
-        timeout(CALL_TIMEOUT, call).await.unwrap_or(Err(ClientError::Timeout))
+        timeout(limit, call).await.unwrap_or(Err(ClientError::Timeout))
     }
 
     /// For many requests in flight.

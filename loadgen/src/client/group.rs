@@ -1,6 +1,8 @@
 //! What a member of a classic consumer group says to its coordinator. Lives on one shard.
 //! Never decides what an error means: that is the member's business.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use kring_wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use kring_wire::messages::heartbeat_request::HeartbeatRequest;
@@ -27,6 +29,8 @@ const OFFSET_COMMIT: i16 = 9;
 const OFFSET_FETCH: i16 = 7;
 const LEAVE_GROUP: i16 = 5;
 
+/// What a join may take beyond the time that members have for it.
+const JOIN_LAPSE: Duration = Duration::from_secs(5);
 const PROTOCOL_TYPE: &str = "consumer";
 const PROTOCOL: &str = "range";
 
@@ -57,7 +61,7 @@ impl Coordinator {
         let answer = connection.call(version, &request).await?;
         refuse(answer.error_code, "FindCoordinator")?;
         let port = u16::try_from(answer.port).unwrap_or(0);
-        let endpoint = Endpoint::resolve(&answer.host, port).await?;
+        let endpoint = Endpoint::resolve(&answer.host, port, broker.request_timeout).await?;
         Ok(Coordinator {
             connection: Connection::open(&endpoint).await?,
             versions: versions.clone(),
@@ -83,7 +87,10 @@ impl Coordinator {
             protocols: vec![protocol],
             ..Default::default()
         };
-        self.connection.call(version, &request).await
+        // The coordinator holds it for the others: `AbstractCoordinator.sendJoinGroupRequest` of Kafka.
+        let rebalance = Duration::from_millis(u64::from(rebalance_ms.max(0).unsigned_abs()));
+        let limit = self.connection.request_timeout().max(rebalance + JOIN_LAPSE);
+        self.connection.call_within(limit, version, &request).await
     }
 
     /// The member's assignment; the leader sends everybody's.

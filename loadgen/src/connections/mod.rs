@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kring_runtime::{Monotonic, Queue, Task, now, sleep, sleep_until, spawn, timeout_at};
+use kring_runtime::{Monotonic, Queue, Task, now, sleep, sleep_until, spawn, timeout, timeout_at};
 use kring_wire::messages::api_versions_request::ApiVersionsRequest;
 use kring_wire::messages::api_versions_response::ApiVersionsResponse;
 use kring_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
@@ -23,7 +23,6 @@ use fate::{Fate, fate};
 
 /// A version that all brokers since 2.4 have, and whose answer is small.
 const API_VERSIONS: i16 = 3;
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Of a fetch that is read slowly: more than sockets hold.
 const SLOW_BYTES: i32 = 50 << 20;
 /// Pieces of a second in which what is read slowly is read.
@@ -108,7 +107,7 @@ impl Client {
             client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
         };
         let correlation = requests.send(API_VERSIONS, &request).await?;
-        let frame = timeout_at(now() + ANSWER_TIMEOUT, answers.next()).await;
+        let frame = timeout(self.plan.settings.request_timeout, answers.next()).await;
         let frame = frame.unwrap_or(Err(ClientError::Timeout))?;
         let answer: ApiVersionsResponse = decode_answer(frame, correlation, API_VERSIONS)?;
         match ErrorCode(answer.error_code) {

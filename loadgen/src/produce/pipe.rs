@@ -1,15 +1,17 @@
 //! One connection of a producer to a leader: requests out, gathered into few writes, and their answers, which come
 //! in order. Lives on one shard.
 //!
-//! Whatever is in flight when the connection ends has failed: its lane decides whether it is sent again.
+//! Whatever is in flight when the connection ends has failed: its lane decides whether it is sent again. A connection
+//! whose oldest request is not answered in time is given up, as Kafka's `NetworkClient` does.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kring_runtime::local::Notify;
-use kring_runtime::{Monotonic, Queue, Task, now, spawn};
+use kring_runtime::{Monotonic, Queue, Task, now, sleep_until, spawn, timeout};
 use kring_wire::ErrorCode;
 use kring_wire::messages::produce_response::{PartitionProduceResponse, ProduceResponse};
 
@@ -82,10 +84,17 @@ impl Desk {
     }
 }
 
-/// The requests in flight of one connection, oldest first, with their correlation ids.
+/// A request that is not answered yet.
+struct Flight {
+    correlation: i32,
+    sent: Monotonic,
+    batch: Batch,
+}
+
+/// The requests in flight of one connection, oldest first.
 #[derive(Default)]
 struct Flights {
-    queue: RefCell<VecDeque<(i32, Batch)>>,
+    queue: RefCell<VecDeque<Flight>>,
     broken: Cell<bool>,
 }
 
@@ -101,14 +110,17 @@ pub struct Pipe {
     queued_bytes: usize,
     /// Those of `acks=0`, which nobody answers.
     unanswered: Vec<Batch>,
-    _receiver: Task<()>,
+    request_timeout: Duration,
+    _tasks: [Task<()>; 2],
 }
 
 impl Pipe {
     pub fn new(connection: Connection, desk: &Rc<Desk>, frame: &Rc<ProduceFrame>, version: i16) -> Pipe {
+        let request_timeout = connection.request_timeout();
         let (requests, answers) = connection.into_split();
         let flights = Rc::new(Flights::default());
         let receiving = receive(answers, flights.clone(), desk.clone(), version);
+        let watching = watch(flights.clone(), desk.clone(), request_timeout);
         Pipe {
             requests,
             flights,
@@ -118,7 +130,8 @@ impl Pipe {
             tail: BytesMut::new(),
             queued_bytes: 0,
             unanswered: Vec::new(),
-            _receiver: spawn(Queue::Net, receiving),
+            request_timeout,
+            _tasks: [spawn(Queue::Net, receiving), spawn(Queue::Net, watching)],
         }
     }
 
@@ -151,7 +164,10 @@ impl Pipe {
         self.desk.lanes.borrow_mut()[batch.stream.partition as usize].departed();
         self.desk.counters.departed();
         match answered {
-            true => self.flights.queue.borrow_mut().push_back((correlation, batch)),
+            true => {
+                let flight = Flight { correlation, sent: now(), batch };
+                self.flights.queue.borrow_mut().push_back(flight);
+            }
             false => self.unanswered.push(batch),
         }
     }
@@ -163,7 +179,9 @@ impl Pipe {
         }
         self.parts.push_back(self.tail.split().freeze());
         self.queued_bytes = 0;
-        match self.requests.send_parts(&mut self.parts).await {
+        // A broker that does not read leaves no room in the socket.
+        let sent = timeout(self.request_timeout, self.requests.send_parts(&mut self.parts)).await;
+        match sent.unwrap_or(Err(ClientError::Timeout)) {
             Ok(()) => self.count_unanswered(),
             Err(error) => self.end(&Cause::of(&error)),
         }
@@ -195,19 +213,39 @@ impl Flights {
     fn end(&self, desk: &Desk, cause: &Cause) {
         self.broken.set(true);
         let flights = std::mem::take(&mut *self.queue.borrow_mut());
-        for (_, batch) in flights {
+        for flight in flights {
             desk.landed();
-            desk.failed(batch, cause);
+            desk.failed(flight.batch, cause);
         }
         desk.stale.set(true);
         desk.changed.notify_all();
+    }
+
+    /// When the oldest request was sent.
+    fn oldest(&self) -> Option<Monotonic> {
+        self.queue.borrow().front().map(|flight| flight.sent)
+    }
+}
+
+/// Gives up the connection when its oldest request is not answered in time. Wakes about once in that time.
+async fn watch(flights: Rc<Flights>, desk: Rc<Desk>, request_timeout: Duration) {
+    while !flights.broken.get() {
+        let due = flights.oldest().unwrap_or_else(now) + request_timeout;
+        if due <= now() {
+            return flights.end(&desk, &Cause::of(&ClientError::Timeout));
+        }
+        sleep_until(due).await;
     }
 }
 
 /// Reads answers until the connection ends.
 async fn receive(mut answers: Answers, flights: Rc<Flights>, desk: Rc<Desk>, version: i16) {
     loop {
-        let outcome = match answers.next().await {
+        let next = answers.next().await;
+        if flights.broken.get() {
+            return;
+        }
+        let outcome = match next {
             Ok(frame) => answered(frame, &flights, &desk, version),
             Err(error) => Err(error),
         };
@@ -221,7 +259,7 @@ fn answered(frame: Bytes, flights: &Flights, desk: &Desk, version: i16) -> Resul
     let at = now();
     let found = frame.first_chunk().map_or(0, |id| i32::from_be_bytes(*id));
     let flight = flights.queue.borrow_mut().pop_front();
-    let Some((correlation, batch)) = flight else {
+    let Some(Flight { correlation, batch, .. }) = flight else {
         return Err(ClientError::Correlation { expected: -1, found });
     };
     desk.landed();
