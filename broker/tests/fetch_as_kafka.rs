@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 use kit::{Broker, Client, TempDir, fetch_request};
 use kring_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use kring_wire::messages::fetch_response::{FetchResponse, PartitionData};
+use kring_wire::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
+use kring_wire::messages::offset_for_leader_epoch_response::OffsetForLeaderEpochResponse;
 
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
@@ -98,4 +102,61 @@ fn a_first_batch_above_its_partitions_limit_counts_for_the_minimum() {
     let begun = Instant::now();
     let _answer: FetchResponse = client.ask(11, &request);
     assert!(begun.elapsed() >= Duration::from_millis(300), "and no more than it has");
+}
+
+/// Partitions of several shards, each of which could let a batch of its own pass.
+#[test]
+fn only_the_first_batch_of_a_response_is_above_its_partitions_limit() {
+    let (_dir, _broker, mut client) = scene("first-batch", "2");
+    client.create_topic("wide", 6);
+    for partition in 0..6 {
+        assert_eq!(client.produce("wide", partition, &[&"x".repeat(1000)]).error_code, 0);
+    }
+    let wanted: Vec<(&str, i32, i64)> = (0..6).map(|partition| ("wide", partition, 0)).collect();
+    let mut request = wanting(FOREVER_MS, &wanted);
+    for topic in &mut request.topics {
+        topic.partitions[0].partition_max_bytes = 10;
+    }
+    let answer: FetchResponse = client.ask(11, &request);
+    let with_records =
+        |data: &PartitionData| data.records.as_ref().is_some_and(|records| !records.is_empty());
+    let sent: Vec<bool> = partitions(&answer).into_iter().map(with_records).collect();
+    assert_eq!(sent, [true, false, false, false, false, false]);
+}
+
+#[test]
+fn a_reader_of_an_epoch_that_never_was_is_out_of_range() {
+    let (_dir, _broker, mut client) = scene("no-epoch", "1");
+    let mut request = wanting(FOREVER_MS, &[("t", 0, 0)]);
+    for (last_fetched_epoch, error) in [(0, 0), (5, OFFSET_OUT_OF_RANGE)] {
+        request.topics[0].partitions[0].last_fetched_epoch = last_fetched_epoch;
+        let answer: FetchResponse = client.ask(12, &request);
+        assert_eq!(partitions(&answer)[0].error_code, error, "epoch {last_fetched_epoch}");
+    }
+}
+
+fn epoch_end(client: &mut Client, partition: i32, leader_epoch: i32) -> (i16, i32, i64) {
+    let partitions = vec![OffsetForLeaderPartition { partition, leader_epoch, ..Default::default() }];
+    let topics = vec![OffsetForLeaderTopic { topic: "t".into(), partitions }];
+    let request = OffsetForLeaderEpochRequest { topics, ..Default::default() };
+    let answer: OffsetForLeaderEpochResponse = client.ask(4, &request);
+    let end = &answer.topics[0].partitions[0];
+    (end.error_code, end.leader_epoch, end.end_offset)
+}
+
+/// A consumer that was told the epoch with the end of the log checks its position by it: an unknown one would send
+/// it elsewhere.
+#[test]
+fn an_epoch_without_records_ends_where_the_log_does() {
+    let (dir, broker, mut client) = scene("empty-epoch", "1");
+    assert_eq!(epoch_end(&mut client, 0, 0), (0, 0, 1));
+    assert_eq!(epoch_end(&mut client, 1, 0), (0, 0, 0));
+    assert_eq!(epoch_end(&mut client, 1, 1), (0, -1, -1), "not yet");
+    assert_eq!(epoch_end(&mut client, 0, -1), (0, -1, -1), "nobody's");
+    broker.kill();
+    let broker = Broker::start(&dir.0, &["--shards", "1"]);
+    let mut client = broker.connect();
+    assert_eq!(epoch_end(&mut client, 0, 1), (0, 1, 1), "it leads again, and has written nothing");
+    assert_eq!(epoch_end(&mut client, 0, 0), (0, 0, 1));
+    assert_eq!(epoch_end(&mut client, 1, 0), (0, 0, 0));
 }

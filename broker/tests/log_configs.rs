@@ -27,13 +27,12 @@ use kring_wire::record::{BatchBuilder, Compression, split_batches};
 const SECOND: i64 = 1000;
 const HOUR: i64 = 3600 * SECOND;
 const MESSAGE_TOO_LARGE: i16 = 10;
-const NOT_ENOUGH_REPLICAS: i16 = 19;
 const INVALID_TIMESTAMP: i16 = 32;
 
 /// The topic's name of a setting, the broker's name of its default, and what shows that it holds.
 type Check = (&'static str, &'static str, fn(&mut Scene));
 
-const CHECKS: [Check; 20] = [
+const CHECKS: [Check; 19] = [
     ("segment.bytes", "log.segment.bytes", segment_bytes),
     ("segment.ms", "log.roll.ms", segment_ms),
     ("segment.jitter.ms", "log.roll.jitter.ms", segment_jitter_ms),
@@ -53,7 +52,6 @@ const CHECKS: [Check; 20] = [
     ("compression.type", "compression.type", compression_type),
     ("compression.gzip.level", "compression.gzip.level", gzip_level),
     ("compression.zstd.level", "compression.zstd.level", zstd_level),
-    ("min.insync.replicas", "min.insync.replicas", min_insync_replicas),
 ];
 
 /// Housekeeping without pauses to speak of.
@@ -395,8 +393,4 @@ fn a_level_changes_the_size(scene: &mut Scene, codec: &str, best: &str) {
     scene.put(0, 20_000);
     let sizes: Vec<usize> = scene.batches().into_iter().map(|(_, bytes)| bytes).collect();
     assert!(sizes[0] > sizes[1], "{codec}: {sizes:?}");
-}
-
-fn min_insync_replicas(scene: &mut Scene) {
-    assert_eq!(scene.refusal(0, "2"), NOT_ENOUGH_REPLICAS);
 }

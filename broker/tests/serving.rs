@@ -167,6 +167,10 @@ fn a_repeated_batch_of_an_idempotent_producer_is_stored_once_even_after_a_kill()
     let mut client = broker.connect();
     assert_eq!(offsets(&mut client, 1), (0, 1));
     assert_eq!(client.fetch_all("idem", 0).len(), 2);
+    let sent = repeated(1);
+    let answer: ProduceResponse = client.ask(9, &sent);
+    let told_ms = answer.responses[0].partition_responses[0].log_append_time_ms;
+    assert!(told_ms > 0, "the time of the batch, as Kafka tells it: {told_ms}");
 }
 
 #[test]

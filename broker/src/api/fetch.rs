@@ -140,20 +140,26 @@ fn find(image: &Image, wanted: &Wanted) -> Result<PartitionId, ErrorCode> {
 fn entry(wanted: &Wanted, limits: &Limits) -> FetchEntry {
     FetchEntry {
         fetch_offset: wanted.fetch_offset,
-        max_bytes: u32::try_from(wanted.max_bytes).unwrap_or(0),
+        max_bytes: partition_max_bytes(wanted),
         current_leader_epoch: wanted.current_leader_epoch,
         last_fetched_epoch: wanted.last_fetched_epoch,
         read_committed: limits.read_committed,
     }
 }
 
-/// Each shard kept the limit for itself; together they may be above it. What comes too late waits for the next
-/// fetch, but the first records always go out.
+fn partition_max_bytes(wanted: &Wanted) -> u32 {
+    u32::try_from(wanted.max_bytes).unwrap_or(0)
+}
+
+/// Each shard kept the limits for itself and let its first batch pass them; together they may be above. What comes
+/// too late waits for the next fetch, but the first batch of the response always goes out (KIP-74).
 fn within(max_bytes: u32, mut pairs: Vec<Pair>) -> Vec<Pair> {
     let mut sent_bytes = 0;
-    for (_, fetched) in &mut pairs {
+    for (wanted, fetched) in &mut pairs {
         let bytes = fetched.bytes();
-        if sent_bytes > 0 && sent_bytes + bytes > u64::from(max_bytes) {
+        let allowed =
+            u64::from(partition_max_bytes(wanted)).min(u64::from(max_bytes).saturating_sub(sent_bytes));
+        if sent_bytes > 0 && bytes > allowed {
             fetched.parts.clear();
         } else {
             sent_bytes += bytes;

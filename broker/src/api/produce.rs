@@ -23,6 +23,7 @@ use super::request::{PeerFault, Request};
 use super::response::{Head, Response, reply};
 use super::{Client, Pending, leader_hints};
 use crate::config::{self, BrokerCompression, TopicConfig};
+use crate::metadata;
 use crate::partition::{Acks, PartitionId, Produced, Refusal};
 use crate::shard::Command;
 
@@ -185,6 +186,8 @@ struct Target {
     id: Uuid,
     name: Str,
     partitions: i32,
+    /// 0 where the client does not ask for them.
+    min_insync_replicas: i32,
     rules: Rules,
 }
 
@@ -224,11 +227,13 @@ impl<'a> Planner<'a> {
             return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
         }
         let config = self.client.shard.topic_config(topic.id);
-        if config.min_insync_replicas > 1 && self.body.acks == -1 {
-            return Err(ErrorCode::NOT_ENOUGH_REPLICAS);
-        }
-        let rules = rules(self.version, &config);
-        Ok(Target { id: topic.id, name: topic.name.clone(), partitions: topic.partition_count(), rules })
+        Ok(Target {
+            id: topic.id,
+            name: topic.name.clone(),
+            partitions: topic.partition_count(),
+            min_insync_replicas: if self.body.acks == -1 { config.min_insync_replicas } else { 0 },
+            rules: rules(self.version, &config),
+        })
     }
 
     fn check(&mut self, target: &Result<Target, ErrorCode>, data: &PartitionProduceData) -> Outcome {
@@ -238,6 +243,9 @@ impl<'a> Planner<'a> {
             Ok(_) => return Outcome::Refused(refused(data.index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
             Err(error) => return Outcome::Refused(refused(data.index, *error)),
         };
+        if target.min_insync_replicas > 1 && self.lacks_replicas(target, data.index) {
+            return Outcome::Refused(refused(data.index, ErrorCode::NOT_ENOUGH_REPLICAS));
+        }
         let records = bytes_of(data).cloned().unwrap_or_default();
         match self.client.validate(&records, crc_is_good, &target.rules, self.now_ms) {
             // No transaction can have begun: there is no coordinator for them yet.
@@ -249,6 +257,12 @@ impl<'a> Planner<'a> {
         }
     }
 
+    fn lacks_replicas(&self, target: &Target, index: i32) -> bool {
+        let image = self.client.shard.image();
+        let partition = image.partition(target.id, index);
+        partition.is_some_and(|partition| lacks_replicas(partition, target.min_insync_replicas))
+    }
+
     fn ask(&mut self, id: PartitionId, batch: ValidatedBatch) -> Outcome {
         self.entries.push((id, batch));
         Outcome::Asked(self.entries.len() - 1)
@@ -258,6 +272,12 @@ impl<'a> Planner<'a> {
         self.next_crc += 1;
         self.crcs.is_good(self.next_crc - 1)
     }
+}
+
+/// No partition is asked for more replicas than it has (`Partition.effectiveMinIsr` of Kafka).
+fn lacks_replicas(partition: &metadata::Partition, min_insync_replicas: i32) -> bool {
+    let wanted = partition.replicas.len().min(usize::try_from(min_insync_replicas).unwrap_or(0));
+    partition.in_sync_replicas.len() < wanted
 }
 
 fn bytes_of(data: &PartitionProduceData) -> Option<&Bytes> {
@@ -303,5 +323,21 @@ fn invalid(topic: &Str, index: i32, error: &RecordError) -> PartitionProduceResp
         record_errors: faults.collect(),
         error_message: error.client_message(&name).map(Str::from),
         ..refused(index, ErrorCode(error.code()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_asked_for_no_more_replicas_than_it_has() {
+        let lacks = |replicas: &[i32], in_sync: &[i32], wanted| {
+            let (replicas, in_sync_replicas) = (replicas.into(), in_sync.into());
+            let partition = metadata::Partition { replicas, in_sync_replicas, ..Default::default() };
+            lacks_replicas(&partition, wanted)
+        };
+        assert!(!lacks(&[1], &[1], 2) && !lacks(&[1, 2], &[2, 1], 3));
+        assert!(lacks(&[1, 2], &[1], 2) && lacks(&[1, 2, 3], &[1, 2], 3));
     }
 }

@@ -7,7 +7,6 @@ use kring_storage::{Claim, LogBatch, Offset, ProducerBatch, ProducerError, Produ
 use kring_wire::ErrorCode;
 use kring_wire::record::{BatchHeader, TimestampType, ValidatedBatch};
 
-use crate::config;
 use crate::metadata::names;
 
 use super::{Acks, Partition, Produced, Refusal, refusal_of};
@@ -26,9 +25,9 @@ impl Partition {
     pub fn append(&self, batch: ValidatedBatch) -> Result<Appended, Refusal> {
         match self.check_producer(batch.header())? {
             ProducerVerdict::Append => self.append_new(batch),
+            // Kafka tells the batch's own time here, whoever gave it (`UnifiedLog.append`).
             ProducerVerdict::Duplicate { base_offset, last_offset, timestamp } => {
-                let log_append_time_ms = if self.stamps_append_time() { timestamp } else { -1 };
-                Ok(self.appended(base_offset, last_offset.next(), log_append_time_ms))
+                Ok(self.appended(base_offset, last_offset.next(), timestamp))
             }
         }
     }
@@ -79,10 +78,6 @@ impl Partition {
     /// Coordinators go on where clients have to stop.
     fn claim(&self) -> Claim {
         if names::is_internal(self.topic()) { Claim::Coordination } else { Claim::Records }
-    }
-
-    fn stamps_append_time(&self) -> bool {
-        self.config().timestamp_type == config::TimestampType::LogAppendTime
     }
 
     fn check_producer(&self, header: &BatchHeader) -> Result<ProducerVerdict, Refusal> {

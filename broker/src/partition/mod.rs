@@ -104,10 +104,10 @@ impl Partition {
         self.leader_epoch.set(epoch);
     }
 
-    /// Compares the epoch that a client believes in; -1 believes nothing (KIP-320).
+    /// Compares the epoch that a client believes in; a negative one believes nothing (KIP-320).
     fn check_epoch(&self, believed: i32) -> Result<(), Refusal> {
         match believed {
-            -1 => Ok(()),
+            ..0 => Ok(()),
             e if e < self.leader_epoch.get() => Err(ErrorCode::FENCED_LEADER_EPOCH.into()),
             e if e > self.leader_epoch.get() => Err(ErrorCode::UNKNOWN_LEADER_EPOCH.into()),
             _ => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use kring_storage::{LeaderEpoch, LogError, Offset, TimestampedOffset};
+use kring_storage::{EpochEnd, LeaderEpoch, LogError, Offset, TimestampedOffset};
 use kring_wire::ErrorCode;
 
 use super::{EpochQuery, ListedOffset, OffsetQuery, Partition, Refusal, refusal_of};
@@ -14,6 +14,9 @@ const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
+
+/// Nobody's epoch.
+const UNDEFINED_EPOCH: LeaderEpoch = LeaderEpoch(-1);
 
 impl Partition {
     /// Answers one query of ListOffsets. Without tiered storage the local log is the whole log.
@@ -34,8 +37,21 @@ impl Partition {
     /// Where an epoch ends: (-1, -1) when this log has none at or below it.
     pub fn epoch_end(&self, query: EpochQuery) -> Result<(i32, i64), Refusal> {
         self.check_epoch(query.current_leader_epoch)?;
-        let end = self.log().end_offset_for_epoch(LeaderEpoch(query.leader_epoch));
+        let end = self.end_of_epoch(query.leader_epoch);
         Ok(end.map_or((-1, -1), |end| (end.epoch.0, end.end_offset.0)))
+    }
+
+    /// Where an epoch ends; `None` for one that never was. This leader's epoch begins where it found the log to end,
+    /// before it has written anything (`Partition.makeLeader` of Kafka).
+    pub(super) fn end_of_epoch(&self, epoch: i32) -> Option<EpochEnd> {
+        let (epoch, led) = (LeaderEpoch(epoch), LeaderEpoch(self.leader_epoch()));
+        let at_end = |epoch| EpochEnd { epoch, end_offset: self.log().offsets().end() };
+        match self.log().latest_epoch() {
+            _ if epoch == UNDEFINED_EPOCH || epoch > led => None,
+            Some(written) if written < epoch && epoch < led => Some(at_end(written)),
+            Some(written) if written >= epoch => self.log().end_offset_for_epoch(epoch),
+            _ => Some(at_end(epoch)),
+        }
     }
 
     /// Makes `before` the first offset; -1 stands for the high watermark. Answers the new first offset.

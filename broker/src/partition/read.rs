@@ -3,15 +3,16 @@
 
 use std::rc::Rc;
 
-use kring_storage::{AbortedTransaction, LeaderEpoch, LogError, Offset, ReadChunk, ReadPart, ReadRequest};
+use kring_storage::{AbortedTransaction, LogError, Offset, ReadChunk, ReadPart, ReadRequest};
 use kring_wire::ErrorCode;
 
-use super::{FetchEntry, Fetched, FetchedPart, Partition, refusal_of};
+use super::{FetchEntry, Fetched, FetchedPart, Partition, Refusal, refusal_of};
 
 impl Partition {
     /// Whether a reader at this place has something to be told at once: records, an error, a divergence.
     pub fn has_news(&self, entry: &FetchEntry) -> News {
-        if self.check_epoch(entry.current_leader_epoch).is_err() || self.divergence(entry).is_some() {
+        let is_plain = matches!(self.divergence(entry), Ok(None));
+        if self.check_epoch(entry.current_leader_epoch).is_err() || !is_plain {
             return News::Urgent;
         }
         let offsets = self.log().offsets();
@@ -32,8 +33,12 @@ impl Partition {
         if let Err(refusal) = self.check_epoch(entry.current_leader_epoch) {
             return Fetched::refused(refusal.code);
         }
-        if let Some(diverging) = self.divergence(entry) {
-            return Fetched { diverging: Some(diverging), ..self.answer(ReadChunk::default(), None) };
+        match self.divergence(entry) {
+            Err(refusal) => return Fetched::refused(refusal.code),
+            Ok(Some(diverging)) => {
+                return Fetched { diverging: Some(diverging), ..self.answer(ReadChunk::default(), None) };
+            }
+            Ok(None) => {}
         }
         match self.read(entry, max_bytes, min_one_batch).await {
             Ok((chunk, aborted)) => self.answer(chunk, aborted),
@@ -89,14 +94,14 @@ impl Partition {
         }
     }
 
-    /// The reader's last epoch does not reach as far here as it believes (KIP-595).
-    fn divergence(&self, entry: &FetchEntry) -> Option<(i32, i64)> {
+    /// The reader's last epoch does not reach as far here as it believes (KIP-595). One that never was here is an error.
+    fn divergence(&self, entry: &FetchEntry) -> Result<Option<(i32, i64)>, Refusal> {
         if entry.last_fetched_epoch < 0 {
-            return None;
+            return Ok(None);
         }
-        let end = self.log().end_offset_for_epoch(LeaderEpoch(entry.last_fetched_epoch))?;
+        let end = self.end_of_epoch(entry.last_fetched_epoch).ok_or(ErrorCode::OFFSET_OUT_OF_RANGE)?;
         let diverges = end.epoch.0 < entry.last_fetched_epoch || end.end_offset.0 < entry.fetch_offset;
-        diverges.then_some((end.epoch.0, end.end_offset.0))
+        Ok(diverges.then_some((end.epoch.0, end.end_offset.0)))
     }
 }
 

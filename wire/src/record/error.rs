@@ -279,6 +279,10 @@ impl RecordError {
     pub fn client_message(&self, topic_partition: &dyn fmt::Display) -> Option<String> {
         match self {
             RecordError::Records(faults) => Some(faults.summary(topic_partition)),
+            RecordError::Length(length) => {
+                Some(format!("Record size {length} is less than the minimum record overhead (14)"))
+            }
+            RecordError::Magic(magic) => Some(format!("Invalid magic found in record: {magic}")),
             _ => None,
         }
     }
