@@ -16,7 +16,7 @@ use crate::types::{LeaderEpoch, Offset, ProducerId};
 const LENGTH_EXCLUDES: usize = 12;
 pub(crate) const CRC_FROM: usize = 21;
 /// Smaller batches are copied out of the frame they came in, so that a cached one does not pin it.
-const COPY_BELOW_BYTES: usize = 16 << 10;
+const COPY_BELOW_BYTES: usize = 8 << 10;
 
 /// A batch to append, its base offset and leader epoch already in the header.
 #[derive(Clone, Debug)]

@@ -73,6 +73,8 @@ pub(crate) struct Segment {
     replaced: Cell<bool>,
     /// The last, partial block of `written`: what a reader of it gets, and what the next write begins with.
     tail: RefCell<Bytes>,
+    /// The kernel has that block in its page cache. A direct write puts it out of there.
+    tail_is_cached: Cell<bool>,
     ahead: Cell<Ahead>,
     indexes: RefCell<Indexes>,
     aborted: RefCell<AbortedIndex>,
@@ -173,6 +175,7 @@ impl Segment {
             held: Cell::new(false),
             replaced: Cell::new(false),
             tail: RefCell::default(),
+            tail_is_cached: Cell::new(false),
             ahead: Cell::default(),
             indexes: RefCell::new(indexes),
             aborted: RefCell::new(AbortedIndex::none()),
@@ -318,6 +321,17 @@ impl Segment {
         assert_eq!(tail.len() as u32, end - block_floor(end), "the tail is the partial block");
         self.written.set(end);
         self.tail.replace(tail);
+    }
+
+    pub fn tail_is_cached(&self, is_cached: bool) {
+        self.tail_is_cached.set(is_cached);
+    }
+
+    /// Where in the file a write through the page cache begins and ends so that the kernel has nothing to read: it
+    /// reads a block that is written in part, when the disk has it and the cache has not.
+    pub fn cached_place(&self, at: u32, end: u32) -> (u32, u32) {
+        let from = if self.tail_is_cached.get() { self.written.get() } else { at };
+        (from, self.ahead.get().block_end(end))
     }
 
     /// Has a say in how far the next write goes, or notes how it went.

@@ -16,8 +16,10 @@ use crate::appender::{Roll, Step, Write};
 use crate::error::LogError;
 use crate::log::{FlushTimer, Log};
 use crate::mutation::{self, Mutation};
-use crate::segment::{Segment, block_floor, file_name, write_file};
+use crate::segment::{BLOCK_BYTES, Segment, block_floor, file_name, write_file};
 
+/// What a write is filled up with to the end of its last block.
+static ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
 /// Before a flush that found no descriptor is tried.
 const FLUSH_PAUSE: Duration = Duration::from_millis(50);
 
@@ -122,10 +124,15 @@ fn write_cached(log: &Log, file: &DirectFile, write: &Write) -> Result<bool, Log
         return Ok(false);
     }
     let tail_block = write.segment.tail_block();
-    let mut parts: Vec<IoSlice<'_>> = write.parts().map(|part| IoSlice::new(part)).collect();
-    let at = u64::from(write.segment.written());
-    let written = file.write_cached(&mut parts, at).map_err(|e| write.failed(&e))?;
+    let (from, to) = write.segment.cached_place(write.at, write.end);
+    let begin = if from == write.at { &tail_block[..] } else { &[] };
+    let zeros = &ZEROS[..(to - write.end) as usize];
+    let batches = write.parts().map(|part| &part[..]);
+    let mut parts: Vec<IoSlice<'_>> =
+        std::iter::once(begin).chain(batches).chain(std::iter::once(zeros)).map(IoSlice::new).collect();
+    let written = file.write_cached(&mut parts, u64::from(from)).map_err(|e| write.failed(&e))?;
     if written {
+        write.segment.tail_is_cached(true);
         wrote(log, write, &tail_block, false);
     }
     Ok(written)
@@ -136,6 +143,7 @@ async fn write_direct(log: &Log, file: &DirectFile, write: &Write) -> Result<(),
     let limit = block_floor(log.state().config.segment_bytes);
     let to = write.segment.ahead(|ahead| ahead.plan(write.at, write.end, limit, now()));
     let (blocks, at) = (blocks(write, &tail_block, to), u64::from(write.at));
+    write.segment.tail_is_cached(false);
     let is_flushed = brings_its_flush(log);
     let is_through = is_flushed && !mutation::on(Mutation::TakeWriteForFlushed);
     let (result, _buffer) =

@@ -15,7 +15,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::disk::{AlignedBuf, BLOCK};
-use crate::real::{blocking, clock, io_error};
+use crate::real::{blocking, clock, io_error, switches};
 use crate::resubmit;
 use crate::task::{Queue, spawn_essential};
 
@@ -25,7 +25,8 @@ const READ_CHUNK: usize = 1 << 20;
 const BLOCK_BYTES: u64 = BLOCK as u64;
 /// The kernel takes this many pieces in one call.
 const MAX_PIECES: usize = 1024;
-/// A write into the page cache that took longer has waited for something: the kernel throttles who dirties too much.
+/// A write into the page cache that took longer, and slept, has waited for something: the kernel throttles who dirties
+/// too much. One that did not sleep shared its core with others.
 const CACHE_WAITS_NANOS: u64 = 2_000_000;
 /// After such a write the cache is left alone for so many times as long.
 const CACHE_REST: u64 = 10;
@@ -78,9 +79,10 @@ impl RealDirect {
             return Ok(false);
         }
         self.set_direct(false)?;
+        let sleeps = switches::voluntary();
         copy_to_cache(borrow(&self.file), parts, pos)?;
         let ended = clock::monotonic_nanos();
-        if ended - begun > CACHE_WAITS_NANOS {
+        if ended - begun > CACHE_WAITS_NANOS && switches::voluntary() != sleeps {
             CACHE_RESTS_UNTIL.set(ended + CACHE_REST * (ended - begun));
         }
         Ok(true)

@@ -17,6 +17,7 @@ pub(crate) mod readers;
 pub(crate) mod sendfile;
 pub(crate) mod shard;
 pub(crate) mod signals;
+pub(crate) mod switches;
 pub(crate) mod tcp;
 pub(crate) mod watchdog;
 

@@ -5,6 +5,7 @@
 //! a length is any that the file had since; and of the changes to names since the last sync of their directory a
 //! prefix is kept. Nothing here waits by real time; delays are of the virtual clock.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -17,7 +18,7 @@ use bytes::Bytes;
 use glommio::io::DmaBuffer;
 
 use crate::context::{self, Backend};
-use crate::disk::AlignedBuf;
+use crate::disk::{self, AlignedBuf};
 use crate::fs::{DirEntry, DiskSpace, parent, temporary_name};
 use crate::resubmit;
 use crate::sim::faults::{DiskFaults, Grain};
@@ -27,6 +28,8 @@ use crate::sim::names::{Names, Node};
 use crate::sim::rng::Rng;
 use crate::sim::world::SimShard;
 use crate::task::{Queue, spawn_essential};
+
+const BLOCK: u64 = disk::BLOCK as u64;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -170,6 +173,12 @@ impl Disk {
     /// How many syncs of file data have completed.
     pub fn data_syncs(&self) -> u64 {
         lock(&self.0).counts.get("sync").copied().unwrap_or(0)
+    }
+
+    /// How often a write through the page cache had to read a block first, because it changed it in part and only the
+    /// disk had it.
+    pub fn reads_to_write(&self) -> u64 {
+        lock(&self.0).counts.get("read to write").copied().unwrap_or(0)
     }
 
     /// The current bytes of a file, synced or not; absent when there is no such file.
@@ -446,6 +455,8 @@ async fn read(disk: &Disk, file: &Arc<SimFile>, pos: u64, len: usize) -> io::Res
 pub(crate) struct SimDirect {
     disk: Disk,
     file: Arc<SimFile>,
+    /// The block that the last write ended in, if that write went through the page cache.
+    warm: Cell<Option<u64>>,
 }
 
 impl SimDirect {
@@ -454,7 +465,17 @@ impl SimDirect {
         let disk = shard.world().disk();
         let file = disk.open(path, if create { Create::New } else { Create::No })?;
         let len = file.len();
-        Ok((Self { disk, file }, len))
+        Ok((Self { disk, file, warm: Cell::default() }, len))
+    }
+
+    /// Blocks that a write of `pos..end` through the page cache changes in part while only the disk has them.
+    fn cold_edges(&self, pos: u64, end: u64) -> u64 {
+        let is_cold = |at: u64| {
+            let is_there = at / BLOCK * BLOCK < self.file.len();
+            !at.is_multiple_of(BLOCK) && is_there && self.warm.get() != Some(at / BLOCK)
+        };
+        let is_one_block = pos / BLOCK == end / BLOCK;
+        u64::from(is_cold(pos)) + u64::from(!is_one_block && is_cold(end))
     }
 
     /// The cache rests by chance, so that callers are seen on both ways. A write that fails leaves a part by chance.
@@ -463,6 +484,9 @@ impl SimDirect {
             return Ok(false);
         }
         let bytes: Bytes = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let end = pos + bytes.len() as u64;
+        *lock(&self.disk.0).counts.entry("read to write").or_default() += self.cold_edges(pos, end);
+        self.warm.set(Some(end.saturating_sub(1) / BLOCK));
         let mut done = 0;
         while done < bytes.len() {
             done += write_now(&self.disk, &self.file, pos + done as u64, bytes.slice(done..))?;
@@ -471,12 +495,14 @@ impl SimDirect {
     }
 
     pub(crate) async fn write_at(&self, buf: AlignedBuf, pos: u64) -> (io::Result<usize>, AlignedBuf) {
+        self.warm.set(None);
         let (memory, len) = buf.into_blocks();
         let result = write(&self.disk, &self.file, pos, memory.clone()).await;
         (result, AlignedBuf::from_blocks(memory, len))
     }
 
     pub(crate) async fn write_through(&self, buf: AlignedBuf, pos: u64) -> (io::Result<usize>, AlignedBuf) {
+        self.warm.set(None);
         let (memory, len) = buf.into_blocks();
         let result = write_through(&self.disk, &self.file, pos, memory.clone()).await;
         (result, AlignedBuf::from_blocks(memory, len))
