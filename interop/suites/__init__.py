@@ -1,7 +1,8 @@
 """Every suite of interop/run, in the order in which they start (the long ones first)."""
 
 from . import (bad_input, compaction, crash, damage, directories, disks, groups, java_differential, kafka_tools, kcat,
-               librdkafka, loadgen, other_clients, python_clients, retention, rust_clients, transcript)
+               librdkafka, loadgen, other_clients, python_clients, retention, rust_clients, streams,
+               transcript)
 
 ALL = [
     librdkafka.SUITE,
@@ -13,6 +14,7 @@ ALL = [
     kcat.SUITE,
     other_clients.KAFKAJS,
     other_clients.FRANZ_GO,
+    streams.SUITE,
     crash.SUITE,
     loadgen.SUITE,
     disks.FULL,
