@@ -25,6 +25,18 @@ enum Accepting {
 /// A listening socket of one shard. Every shard binds its own to the same address; the kernel spreads connections.
 pub struct Listener(Accepting);
 
+/// What a listener, and every connection that it accepts, is to have. `None` leaves it to us or to the system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ListenerOptions {
+    /// Connections that may wait to be accepted; 1024 without it. The system has a limit of its own
+    /// (`net.core.somaxconn`).
+    pub backlog: Option<u32>,
+    /// What the system keeps of unsent and of unread bytes. It cuts them to its own limits, and with one of them set
+    /// no longer adapts it to the connection.
+    pub send_buffer_bytes: Option<u32>,
+    pub receive_buffer_bytes: Option<u32>,
+}
+
 /// Why a connection could not be accepted.
 #[derive(Debug)]
 pub enum AcceptError {
@@ -113,8 +125,15 @@ impl Listener {
     /// Listens on `addr`; port 0 takes a free one, see [`Listener::local_addr`]. Several shards may bind the same
     /// address; `AddrInUse` when anything outside this process holds it.
     pub fn bind(addr: SocketAddr) -> io::Result<Self> {
+        Self::bind_with(addr, &ListenerOptions::default())
+    }
+
+    /// As [`Listener::bind`], with options, which a simulation does without.
+    pub fn bind_with(addr: SocketAddr, options: &ListenerOptions) -> io::Result<Self> {
         match context::current() {
-            Backend::Real(_) => RealListener::bind(addr).map(|listener| Self(Accepting::Real(listener))),
+            Backend::Real(_) => {
+                RealListener::bind(addr, options).map(|listener| Self(Accepting::Real(listener)))
+            }
             Backend::Sim(shard) => {
                 SimListener::bind(&shard, addr).map(|listener| Self(Accepting::Sim(listener)))
             }

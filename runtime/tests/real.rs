@@ -2,13 +2,15 @@
 
 mod common;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use kring_runtime::net::Listener;
+use bytes::Bytes;
+use kring_runtime::net::{Listener, ListenerOptions};
 use kring_runtime::{
     Queue, RuntimeConfig, RuntimeError, ShardPlacement, blocking, channel, preflight, process, run,
     shard_count, shard_id, sleep, spawn, timeout,
@@ -65,6 +67,47 @@ fn a_port_that_another_process_shares_is_in_use_all_the_same() {
     let addr = SocketAddr::try_from(getsockname(&other).unwrap()).unwrap();
     run(&RuntimeConfig::with_shards(1), move |_| async move {
         assert_eq!(Listener::bind(addr).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    })
+    .unwrap();
+}
+
+/// How much a connection of a listener with these options takes that its peer does not read, and how much of what the
+/// peer sends it takes without reading.
+async fn taken_unread(options: ListenerOptions) -> (usize, usize) {
+    let listener = Listener::bind_with(SocketAddr::from(([127, 0, 0, 1], 0)), &options).unwrap();
+    let mut client = small_client(listener.local_addr());
+    let (_reader, mut writer) = listener.accept().await.unwrap().into_split();
+    let mut unsent = VecDeque::from([Bytes::from(vec![0; 64 << 20])]);
+    assert!(futures_lite::future::poll_once(writer.write_parts(&mut unsent)).await.is_none());
+    let sent = (64 << 20) - unsent[0].len();
+    let mut received = 0;
+    while let Ok(taken) = std::io::Write::write(&mut client, &[0; 1024]) {
+        received += taken;
+    }
+    (sent, received)
+}
+
+/// A client with buffers of its own as small as the kernel lets them be.
+fn small_client(to: SocketAddr) -> std::net::TcpStream {
+    use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+    let client = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_recv_buffer_size(&client, 1).unwrap();
+    sockopt::set_socket_send_buffer_size(&client, 1).unwrap();
+    connect(&client, &to).unwrap();
+    let client = std::net::TcpStream::from(client);
+    client.set_nonblocking(true).unwrap();
+    client
+}
+
+#[test]
+fn connections_have_the_buffers_of_their_listener() {
+    run(&RuntimeConfig::with_shards(1), |_| async {
+        let usual = taken_unread(ListenerOptions::default()).await;
+        let small = Some(4096);
+        let little = ListenerOptions { send_buffer_bytes: small, receive_buffer_bytes: small, backlog: None };
+        let little = taken_unread(little).await;
+        assert!(little.0 < usual.0 / 4, "sent: {} of {}", little.0, usual.0);
+        assert!(little.1 < usual.1 / 4, "received: {} of {}", little.1, usual.1);
     })
     .unwrap();
 }

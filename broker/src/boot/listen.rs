@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kring_runtime::net::{Listener, resolve};
+use kring_runtime::net::{Listener, ListenerOptions, resolve};
 use kring_runtime::{now, sleep};
 
 use super::{BootError, dirs};
-use crate::config::{self, Advertised, BrokerConfig, HostPort};
+use crate::config::{self, Advertised, BrokerConfig, HostPort, SocketConfig};
 
 /// How long an address may stay taken by what is left of a killed process: 7 to 15 ms were measured.
 const FREED_WITHIN: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ pub(super) type Sockets = Vec<(String, Listener)>;
 pub(super) async fn bind_first(config: &BrokerConfig) -> Result<(Vec<Bound>, Sockets), BootError> {
     let (mut bound, mut sockets) = (Vec::new(), Vec::new());
     for listener in &config.listeners {
-        let listeners = bind_one(&listener.bind).await?;
+        let listeners = bind_one(&listener.bind, &config.sockets).await?;
         let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::local_addr).collect();
         let advertised = advertised(listener, addresses[0].port()).await;
         bound.push(Bound {
@@ -44,17 +44,17 @@ pub(super) async fn bind_first(config: &BrokerConfig) -> Result<(Vec<Bound>, Soc
 }
 
 /// Binds on another shard what the first has bound.
-pub(super) fn bind_same(bound: &[Bound]) -> Result<Sockets, BootError> {
+pub(super) fn bind_same(bound: &[Bound], sockets: &SocketConfig) -> Result<Sockets, BootError> {
     let pairs = bound.iter().flat_map(|b| b.addresses.iter().map(|address| (&b.name, *address)));
-    pairs.map(|(name, address)| Ok((name.clone(), bind_at(address)?))).collect()
+    pairs.map(|(name, address)| Ok((name.clone(), bind_at(address, sockets)?))).collect()
 }
 
 /// Binds every address that the host stands for. `localhost` often is two, of which one may not exist here.
-async fn bind_one(at: &HostPort) -> Result<Vec<Listener>, BootError> {
+async fn bind_one(at: &HostPort, config: &SocketConfig) -> Result<Vec<Listener>, BootError> {
     let mut port = at.port;
     let (mut sockets, mut failure) = (Vec::new(), None);
     for address in addresses(at).await? {
-        match bind_when_free(SocketAddr::new(address.ip(), port)).await {
+        match bind_when_free(SocketAddr::new(address.ip(), port), config).await {
             Ok(socket) => {
                 port = socket.local_addr().port();
                 sockets.push(socket);
@@ -80,18 +80,24 @@ async fn addresses(at: &HostPort) -> Result<Vec<SocketAddr>, BootError> {
 }
 
 /// A process that was killed is gone before its sockets are: the kernel first ends what its rings were waiting for.
-async fn bind_when_free(address: SocketAddr) -> Result<Listener, BootError> {
+async fn bind_when_free(address: SocketAddr, config: &SocketConfig) -> Result<Listener, BootError> {
     let until = now() + FREED_WITHIN;
     loop {
-        match bind_at(address) {
+        match bind_at(address, config) {
             Err(error) if is_taken(&error) && now() < until => sleep(RETRY).await,
             bound => return bound,
         }
     }
 }
 
-fn bind_at(address: SocketAddr) -> Result<Listener, BootError> {
-    Listener::bind(address).map_err(|error| BootError::Listen { address: address.to_string(), error })
+fn bind_at(address: SocketAddr, config: &SocketConfig) -> Result<Listener, BootError> {
+    let options = ListenerOptions {
+        backlog: config.listen_backlog,
+        send_buffer_bytes: config.send_buffer_bytes,
+        receive_buffer_bytes: config.receive_buffer_bytes,
+    };
+    Listener::bind_with(address, &options)
+        .map_err(|error| BootError::Listen { address: address.to_string(), error })
 }
 
 fn is_taken(error: &BootError) -> bool {

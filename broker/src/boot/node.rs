@@ -27,7 +27,7 @@ pub(super) async fn run(stages: Arc<Stages>, id: ShardId) -> Result<(), BootErro
     let shard = make_shard(&stages, id, &found);
     let commands = take_commands(&stages, id, &shard);
     stages.taking_commands.pass().await;
-    let bound = listen::bind_same(&found.bound);
+    let bound = listen::bind_same(&found.bound, &stages.plan.config.sockets);
     if bound.is_err() {
         stages.fail();
     }

@@ -62,7 +62,8 @@ pub struct SocketConfig {
     pub max_creation_rate: u32,
     /// What single listeners have of their own, by name.
     pub of_listeners: BTreeMap<String, ListenerLimits>,
-    pub listen_backlog: u32,
+    /// `None` where nobody has set it, as with the buffers: what Kafka has as defaults would slow a broker down.
+    pub listen_backlog: Option<u32>,
     /// `None` leaves it to the system.
     pub send_buffer_bytes: Option<u32>,
     pub receive_buffer_bytes: Option<u32>,
@@ -273,7 +274,7 @@ impl BrokerConfig {
             listeners,
             inter_broker_listener,
             dirs,
-            sockets: SocketConfig { of_listeners, ..read_sockets(&typed, ip_overrides) },
+            sockets: SocketConfig { of_listeners, ..read_sockets(&layers, &typed, ip_overrides) },
             requests: read_request_limits(&typed),
             topics: read_topic_defaults(&typed),
             logs: read_logs(&typed),
@@ -412,10 +413,10 @@ fn read_listener_limits(layers: &Layers, listener: &str) -> ListenerLimits {
     }
 }
 
-fn read_sockets(typed: &Typed<'_>, per_ip: BTreeMap<String, u32>) -> SocketConfig {
-    let buffer = |name: &str| {
-        let bytes = typed.limit(name);
-        bytes.and_then(|bytes| u32::try_from(bytes).ok())
+fn read_sockets(layers: &Layers, typed: &Typed<'_>, per_ip: BTreeMap<String, u32>) -> SocketConfig {
+    let if_set = |name: &str| {
+        let number = typed.limit(name).filter(|_| layers.fixed.contains_key(name));
+        number.and_then(|number| u32::try_from(number).ok())
     };
     SocketConfig {
         request_max_bytes: typed.u32("socket.request.max.bytes"),
@@ -425,9 +426,9 @@ fn read_sockets(typed: &Typed<'_>, per_ip: BTreeMap<String, u32>) -> SocketConfi
         max_connections_per_ip_overrides: per_ip,
         max_creation_rate: typed.u32("max.connection.creation.rate"),
         of_listeners: BTreeMap::new(),
-        listen_backlog: typed.u32("socket.listen.backlog.size"),
-        send_buffer_bytes: buffer("socket.send.buffer.bytes"),
-        receive_buffer_bytes: buffer("socket.receive.buffer.bytes"),
+        listen_backlog: if_set("socket.listen.backlog.size"),
+        send_buffer_bytes: if_set("socket.send.buffer.bytes"),
+        receive_buffer_bytes: if_set("socket.receive.buffer.bytes"),
     }
 }
 
@@ -570,13 +571,15 @@ mod tests {
              advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093\n\
              controller.listener.names=CONTROLLER\n\
              listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n\
-             num.network.threads=3\nsocket.send.buffer.bytes=-1\n\
+             num.network.threads=3\nsocket.send.buffer.bytes=-1\nsocket.receive.buffer.bytes=65536\n\
              log.dirs=/a,/b,/a\nlog.retention.hours=2\nlog.retention.minutes=\\\n  3\n",
         )
         .unwrap();
         assert_eq!(config.node.id, 4);
         assert_eq!(config.dirs.logs, [PathBuf::from("/a"), PathBuf::from("/b")]);
-        assert_eq!(config.sockets.send_buffer_bytes, None);
+        let sockets = &config.sockets;
+        let sizes = (sockets.send_buffer_bytes, sockets.receive_buffer_bytes, sockets.listen_backlog);
+        assert_eq!(sizes, (None, Some(65536), None));
         assert_eq!(config.topic_defaults.retention_ms, Some(180_000));
         let said: Vec<_> = notices.iter().map(ToString::to_string).collect();
         let names = "controller.quorum.bootstrap.servers, controller.quorum.voters, \

@@ -19,6 +19,7 @@ use rustix::net::{
     self, AddressFamily, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, SocketType, sockopt,
 };
 
+use crate::net::ListenerOptions;
 use crate::real::io_error;
 
 /// How many buffers one gathering write takes.
@@ -42,13 +43,15 @@ pub(crate) struct RealListener {
 impl RealListener {
     /// SO_REUSEPORT lets every shard listen on the same port, and lets another process of the same user do so too,
     /// unnoticed. So the first listener of this process on an address first binds without it, to find the port taken.
-    pub(crate) fn bind(addr: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(addr: SocketAddr, options: &ListenerOptions) -> io::Result<Self> {
         let mut listening = LISTENING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !listening.contains_key(&addr) {
             drop(bound_socket(addr, false)?);
         }
         let socket = bound_socket(addr, true)?;
-        net::listen(&socket, BACKLOG)?;
+        set_buffers(&socket, options)?;
+        let backlog = options.backlog.and_then(|backlog| i32::try_from(backlog).ok());
+        net::listen(&socket, backlog.unwrap_or(BACKLOG))?;
         let local = SocketAddr::try_from(net::getsockname(&socket)?)?;
         *listening.entry(local).or_default() += 1;
         // SAFETY: the descriptor is a listening TCP socket that was just made, and it is given away here.
@@ -87,6 +90,17 @@ fn bound_socket(addr: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
     sockopt::set_socket_reuseport(&socket, shared)?;
     net::bind(&socket, &addr)?;
     Ok(socket)
+}
+
+/// Connections have the buffers of their listener.
+fn set_buffers(socket: &OwnedFd, options: &ListenerOptions) -> io::Result<()> {
+    if let Some(bytes) = options.send_buffer_bytes {
+        sockopt::set_socket_send_buffer_size(socket, bytes as usize)?;
+    }
+    if let Some(bytes) = options.receive_buffer_bytes {
+        sockopt::set_socket_recv_buffer_size(socket, bytes as usize)?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn connect(addr: SocketAddr) -> io::Result<RealStream> {

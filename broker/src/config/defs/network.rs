@@ -64,11 +64,11 @@ properties! {
         Medium ReadOnly Known
         "How long a first connection of this node to another may take to be set up.";
     "socket.listen.backlog.size": Int = "50", AtLeast(1);
-        Medium ReadOnly Used "Connections that may wait to be accepted.";
+        Medium ReadOnly Used "Connections that may wait to be accepted, on each listener of each shard. Where it is not set, 1024.";
     "socket.receive.buffer.bytes": Int = "102400", Any;
-        High ReadOnly Used "The receive buffer of client sockets. -1 leaves it to the system.";
+        High ReadOnly Used "The receive buffer of client sockets. -1, or not setting it, leaves it to the system.";
     "socket.request.max.bytes": Int = "104857600", AtLeast(1);
         High ReadOnly Used "The largest request. A connection that announces more is closed.";
     "socket.send.buffer.bytes": Int = "102400", Any;
-        High ReadOnly Used "The send buffer of client sockets. -1 leaves it to the system.";
+        High ReadOnly Used "The send buffer of client sockets. -1, or not setting it, leaves it to the system.";
 }
