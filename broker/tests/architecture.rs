@@ -111,3 +111,26 @@ fn only_the_runtime_names_glommio() {
         assert!(!manifest.contains("glommio"), "{krate} depends on glommio");
     }
 }
+
+/// The fields of all structs in a file of settings.
+fn fields(file: &Path) -> Vec<String> {
+    let source = fs::read_to_string(file).expect("a source file");
+    let fields = source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
+    fields.map(|(name, _)| name.to_string()).filter(|name| first_word(name) == *name).collect()
+}
+
+/// A property that is read and used nowhere would be a promise that nobody keeps: its row has to say `Known`.
+#[test]
+fn every_setting_that_is_read_is_used() {
+    let src = root().join("broker/src");
+    let mut files = Vec::new();
+    rust_files(&src, &mut files);
+    let users = files.iter().filter(|file| !file.starts_with(src.join("config")));
+    let code: Vec<String> = users.map(|file| fs::read_to_string(file).expect("a source file")).collect();
+    let names = ["broker.rs", "topic.rs"].map(|file| fields(&src.join("config").join(file))).concat();
+    assert!(names.len() > 50, "the settings were found");
+    // For other brokers, of which there are none yet.
+    let unused = names.iter().filter(|name| *name != "inter_broker_listener");
+    let unused: Vec<_> = unused.filter(|name| !code.iter().any(|code| code.contains(*name))).collect();
+    assert!(unused.is_empty(), "read and not used: {unused:?}");
+}

@@ -10,9 +10,13 @@ use kring_broker::boot::{self, BootError, Plan, Stages};
 use kring_broker::config::{BrokerConfig, Flags};
 use kring_runtime::net::{ReadHalf, WriteHalf, connect};
 use kring_runtime::sim::{DiskFaults, RunEnd, Sim, SimConfig, crash, disk, request_shutdown};
-use kring_runtime::{ShardId, sleep, wall_ms};
+use kring_runtime::{ShardId, now, sleep, wall_ms};
 use kring_wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use kring_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use kring_wire::messages::find_coordinator_request::FindCoordinatorRequest;
+use kring_wire::messages::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use kring_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kring_wire::messages::produce_response::PartitionProduceResponse;
 use kring_wire::record::{BatchBuilder, Compression, split_batches};
@@ -21,6 +25,9 @@ use kring_wire::{Reader, Records, Request, decode_response_header, encode_reques
 const SHARDS: usize = 2;
 const PARTITIONS: i32 = 3;
 const REQUEST_TIMED_OUT: i16 = 7;
+const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
+const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+const NOT_COORDINATOR: i16 = 16;
 
 /// Runs a broker, and `work` on one more shard. It ends when the work ends it, or crashes.
 fn boot<F>(sim: &Sim, work: impl Fn() -> F) -> RunEnd<Result<(), BootError>>
@@ -116,6 +123,29 @@ impl Client {
         self.ask(9, &request).await.responses[0].partition_responses[0].clone()
     }
 
+    /// Commits as an administrator does, whom no group knows; tries again while the coordinator is on its way.
+    async fn commit(&mut self, topic: &str, offset: i64) -> i16 {
+        let partition = OffsetCommitRequestPartition { committed_offset: offset, ..Default::default() };
+        let topic = OffsetCommitRequestTopic {
+            name: topic.into(),
+            partitions: vec![partition],
+            ..Default::default()
+        };
+        let request = OffsetCommitRequest {
+            group_id: "group".into(),
+            generation_id_or_member_epoch: -1,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        loop {
+            let answer = self.ask(8, &request).await;
+            match answer.topics[0].partitions[0].error_code {
+                COORDINATOR_LOAD_IN_PROGRESS | NOT_COORDINATOR => sleep(Duration::from_millis(10)).await,
+                code => return code,
+            }
+        }
+    }
+
     async fn fetch(&mut self, topic: &str, partition: i32) -> Vec<String> {
         let partition = FetchPartition { partition, partition_max_bytes: 1 << 20, ..Default::default() };
         let topic = FetchTopic { topic: topic.into(), partitions: vec![partition], ..Default::default() };
@@ -178,6 +208,35 @@ fn what_a_whole_broker_acknowledged_is_there_after_every_crash() {
         for result in boot(&sim, read).finished() {
             result.unwrap_or_else(|error| panic!("seed {}: {error}", sim.seed()));
         }
+    }
+}
+
+/// As Kafka's `offsets.commit.timeout.ms` has it.
+#[test]
+fn an_offset_that_is_not_safe_in_time_is_answered_so_that_the_client_tries_again() {
+    let sim = Sim::new(SimConfig::new(7, SHARDS + 1).with_seed_from_env());
+    let work = || async {
+        let mut client = Client::connect().await;
+        client.create("late").await;
+        client.ask(3, &FindCoordinatorRequest { key: "group".into(), ..Default::default() }).await;
+        assert_eq!(client.commit("late", 1).await, 0);
+        disk().set_faults(DiskFaults {
+            paths: "__consumer_offsets".into(),
+            slow: 1000,
+            slow_by: Duration::from_secs(3600),
+            ..DiskFaults::default()
+        });
+        let asked = now();
+        assert_eq!(client.commit("late", 2).await, COORDINATOR_NOT_AVAILABLE);
+        assert!((5..6).contains(&asked.elapsed().as_secs()), "{:?}", asked.elapsed());
+        disk().heal();
+        while client.commit("late", 3).await != 0 {
+            sleep(Duration::from_secs(60)).await;
+        }
+        request_shutdown();
+    };
+    for result in boot(&sim, work).finished() {
+        result.expect("a clean end");
     }
 }
 

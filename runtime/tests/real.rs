@@ -88,6 +88,7 @@ async fn taken_unread(options: ListenerOptions) -> (usize, usize) {
 }
 
 /// A client with buffers of its own as small as the kernel lets them be.
+#[allow(clippy::disallowed_types, reason = "a peer that is no shard")]
 fn small_client(to: SocketAddr) -> std::net::TcpStream {
     use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
     let client = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();

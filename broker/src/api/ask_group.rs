@@ -1,7 +1,9 @@
 //! Where the coordinator of a group is, and how to ask it. Never decides about a group.
 
 use std::rc::Rc;
+use std::time::Duration;
 
+use kring_runtime::timeout;
 use kring_wire::{ErrorCode, Str};
 
 use super::Client;
@@ -43,8 +45,25 @@ async fn ask_at(client: &Client, topic: &Topic, partition: i32, request: Request
     let mesh = &client.shard.mesh;
     let owner = mesh.owner(PartitionId { topic: topic.id, index: partition }).index();
     let if_stopped = request.error_reply(ErrorCode::NOT_COORDINATOR);
+    let if_late =
+        waits_for_the_disk(&request).then(|| request.error_reply(ErrorCode::COORDINATOR_NOT_AVAILABLE));
     let answer = mesh.ask(owner, |reply_to| Command::Group { partition, request, reply_to }).await;
-    answer.recv().await.unwrap_or(if_stopped)
+    let answered = async { answer.recv().await.unwrap_or(if_stopped) };
+    match if_late {
+        None => answered.await,
+        Some(late) => timeout(commit_timeout(client), answered).await.unwrap_or(late),
+    }
+}
+
+/// And for nothing else: other requests wait for other members, with limits of their own.
+fn waits_for_the_disk(request: &Request) -> bool {
+    matches!(request, Request::OffsetCommit(_) | Request::OffsetDelete(_))
+}
+
+/// What is late is not undone: as with Kafka, it may take effect after its client was told to try again.
+fn commit_timeout(client: &Client) -> Duration {
+    let timeout_ms = client.shard.config().offsets.commit_timeout_ms;
+    Duration::from_millis(u64::try_from(timeout_ms).expect("at least one"))
 }
 
 /// What a coordinator keeps must not keep the whole request in memory with it.

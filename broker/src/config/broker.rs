@@ -104,10 +104,8 @@ pub struct LogConfig {
     /// Before the first round of housekeeping.
     pub initial_delay_ms: i64,
     pub retention_check_ms: i64,
-    pub flush_check_ms: i64,
     pub recovery_checkpoint_ms: i64,
     pub start_offset_checkpoint_ms: i64,
-    pub high_watermark_checkpoint_ms: i64,
     pub cleaner: CleanerConfig,
 }
 
@@ -146,16 +144,12 @@ pub struct OffsetsConfig {
 pub struct ProducerConfig {
     pub id_expiration_ms: i64,
     pub id_expiration_check_ms: i64,
-    pub max_transaction_timeout_ms: i32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetadataLogConfig {
     pub segment_bytes: u32,
     pub segment_ms: i64,
-    pub snapshot_after_bytes: i64,
-    /// `None` is never.
-    pub snapshot_after_ms: Option<i64>,
 }
 
 /// The texts that were set, the strongest layer first.
@@ -473,10 +467,8 @@ fn read_logs(typed: &Typed<'_>) -> LogConfig {
         cache_bytes: typed.u64("kring.cache.bytes"),
         initial_delay_ms: typed.i64("log.initial.task.delay.ms"),
         retention_check_ms: typed.i64("log.retention.check.interval.ms"),
-        flush_check_ms: typed.i64("log.flush.scheduler.interval.ms").max(1),
         recovery_checkpoint_ms: typed.i64("log.flush.offset.checkpoint.interval.ms"),
         start_offset_checkpoint_ms: typed.i64("log.flush.start.offset.checkpoint.interval.ms"),
-        high_watermark_checkpoint_ms: typed.i64("replica.high.watermark.checkpoint.interval.ms").max(1),
         cleaner: CleanerConfig {
             is_enabled: typed.bool("log.cleaner.enable"),
             key_map_bytes: typed.limit("log.cleaner.dedupe.buffer.size").unwrap_or(0) as u64,
@@ -515,17 +507,13 @@ fn read_producers(typed: &Typed<'_>) -> ProducerConfig {
     ProducerConfig {
         id_expiration_ms: typed.i64("producer.id.expiration.ms"),
         id_expiration_check_ms: typed.i64("producer.id.expiration.check.interval.ms"),
-        max_transaction_timeout_ms: typed.i32("transaction.max.timeout.ms"),
     }
 }
 
 fn read_metadata_log(typed: &Typed<'_>) -> MetadataLogConfig {
-    let snapshot_ms = typed.i64("metadata.log.max.snapshot.interval.ms");
     MetadataLogConfig {
         segment_bytes: typed.u32("metadata.log.segment.bytes"),
         segment_ms: typed.i64("metadata.log.segment.ms").max(1),
-        snapshot_after_bytes: typed.i64("metadata.log.max.record.bytes.between.snapshots"),
-        snapshot_after_ms: Some(snapshot_ms).filter(|ms| *ms > 0),
     }
 }
 

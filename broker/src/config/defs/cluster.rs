@@ -124,7 +124,7 @@ properties! {
     "replica.fetch.wait.max.ms": Int = "500", Any;
         High ReadOnly Known "How long a follower's fetch waits for bytes.";
     "replica.high.watermark.checkpoint.interval.ms": Long = "5000", Any;
-        High ReadOnly Used "How often high watermarks are written down.";
+        High ReadOnly Known "How often high watermarks are written down.";
     "replica.lag.time.max.ms": Long = "30000", Any;
         High ReadOnly Known "How long a follower may lag before it leaves the in-sync replicas.";
     "replica.selector.class": String = null, Any;

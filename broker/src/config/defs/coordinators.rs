@@ -210,7 +210,7 @@ properties! {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": Int = "10000", AtLeast(1);
         Low ReadOnly Known "How often transactions that ran out of time are aborted.";
     "transaction.max.timeout.ms": Int = "900000", AtLeast(1);
-        High ReadOnly Used "The longest timeout that a transactional producer may ask for.";
+        High ReadOnly Known "The longest timeout that a transactional producer may ask for.";
     "transaction.partition.verification.enable": Boolean = "true", Any;
         Low ClusterWide Known
         "Whether each transactional append is checked against its transaction.";

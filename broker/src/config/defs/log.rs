@@ -131,9 +131,9 @@ properties! {
         High ReadOnly Used
         "The directory of the metadata log. Without it the first data directory is taken.";
     "metadata.log.max.record.bytes.between.snapshots": Long = "20971520", AtLeast(1);
-        High ReadOnly Used "Bytes of metadata records after which a snapshot is written.";
+        High ReadOnly Known "Bytes of metadata records after which a snapshot is written.";
     "metadata.log.max.snapshot.interval.ms": Long = "3600000", AtLeast(0);
-        High ReadOnly Used
+        High ReadOnly Known
         "How long after the last one a metadata snapshot is written, if anything changed. 0 is never.";
     "metadata.log.segment.bytes": Int = "1073741824", AtLeast(8_388_608);
         High ReadOnly Used "The size at which a segment of the metadata log is closed.";
