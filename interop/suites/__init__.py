@@ -1,7 +1,7 @@
 """Every suite of interop/run, in the order in which they start (the long ones first)."""
 
 from . import (bad_input, compaction, crash, damage, directories, disks, groups, java_differential, kafka_tools, kcat,
-               librdkafka, loadgen, other_clients, python_clients, retention, rust_clients, streams,
+               librdkafka, loadgen, logs, other_clients, python_clients, retention, rust_clients, streams,
                transcript)
 
 ALL = [
@@ -20,6 +20,7 @@ ALL = [
     disks.FULL,
     disks.BROKEN,
     groups.SUITE,
+    logs.SUITE,
     retention.SUITE,
     compaction.SUITE,
     directories.SUITE,

@@ -9,9 +9,9 @@ from kit import harness, needs, paths, procs
 PROGRAM = paths.INTEROP / "groups-java" / "Groups.java"
 
 
-def ask(ctx, broker):
+def ask(ctx, program, broker):
     """What the broker answers, by version and question."""
-    done = procs.run(needs.java(PROGRAM, broker.port, heap="512m"), timeout=ctx.left_s(150))
+    done = procs.run(needs.java(program, broker.port, heap="512m"), timeout=ctx.left_s(150))
     (ctx.logs / f"answers-{broker.kind}.txt").write_text(done.out)
     assert done.code == 0, f"{broker.kind}: {done}"
     rows = [line.split("\t") for line in done.out.splitlines()]
@@ -22,12 +22,16 @@ def unordered(answer):
     return sorted(re.findall(r"[^,\[\]() ]+", answer))
 
 
-def run(ctx):
+def ask_both(ctx, program):
     """With Apache Kafka as target, it is compared with itself: the check that only order differs."""
     ctx.logs.mkdir(parents=True, exist_ok=True)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         brokers = list(pool.map(ctx.broker, ("kafka", ctx.options.target)))
-        wanted, got = pool.map(lambda broker: ask(ctx, broker), brokers)
+        return tuple(pool.map(lambda broker: ask(ctx, program, broker), brokers))
+
+
+def run(ctx):
+    wanted, got = ask_both(ctx, PROGRAM)
     with ctx.case(f"all {len(wanted)} questions are answered"):
         assert [question for question, _ in wanted] == [question for question, _ in got]
     for version in range(10):
@@ -35,9 +39,12 @@ def run(ctx):
             compare(f"v{version} ", wanted, got)
 
 
-def compare(prefix, wanted, got):
-    pairs = [(question, theirs, ours) for (question, theirs), (_, ours) in zip(wanted, got)
-             if question.startswith(prefix) and unordered(theirs) != unordered(ours)]
+def compare(pattern, wanted, got):
+    """The answers to the questions that begin with the pattern."""
+    asked = [(question, theirs, ours) for (question, theirs), (_, ours) in zip(wanted, got)
+             if re.match(pattern, question)]
+    assert asked, f"nothing was asked that begins with {pattern}"
+    pairs = [x for x in asked if unordered(x[1]) != unordered(x[2])]
     told = [f"{question}\n        Kafka {theirs}\n        we    {ours}" for question, theirs, ours in pairs]
     assert not told, "\n      " + "\n      ".join(told[:10])
 
