@@ -34,7 +34,8 @@ def parse(argv):
     p.add_argument("--dir", type=pathlib.Path, metavar="DIR", help="data directories go there")
     p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("comparison"), metavar="DIR",
                    help="report.md, its plots and report.json go there (./comparison)")
-    p.add_argument("--short", action="store_true", help="a minute or two: shows that it works, and nothing else")
+    p.add_argument("--short", action="store_true",
+                   help="every measure for a moment, on one broker of each: shows that all of it works, and nothing else")
     return p.parse_args(argv)
 
 
@@ -46,23 +47,51 @@ def main(argv):
     except needs.Missing as missing:
         print(f"benches/compare: something that is needed is missing: {missing}", file=sys.stderr)
         return 1
-    if options.short:
-        options.rounds = 1
     began, results = time.time(), report.Results()
-    for measure, mode in chosen(options):
-        run(measure, mode, options, results)
+    turns = short(options, results) if options.short else long(options, results)
+    for _ in turns:
         # Each time: a run that is stopped leaves what it has.
         report.write(options.out, results, options, time.time() - began)
     print(f"report: {options.out / 'report.md'}")
-    return 0
+    for failure in results.failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    return 1 if results.failures else 0
+
+
+def long(options, results):
+    """The brokers take turns, so that what else the machine does hits both."""
+    for measure, mode in chosen(options):
+        for number in range(options.rounds):
+            for kind in measure.kinds:
+                print(f"{measure.name}, {mode}, round {number + 1} of {options.rounds}: {kind} … ", end="", flush=True)
+                with results.part(measure.name, mode, kind), sides.Bench(kind, mode, options, results) as bench:
+                    measured(measure, bench, results)
+        yield
 
 
 def chosen(options):
-    """In short a few measures in one mode each show that it works."""
     everything = [(measure, mode) for measure in measures.ALL for mode in measure.modes]
-    if options.only:
-        return [(m, mode) for m, mode in everything if {m.name, f"{m.name}:{mode}"} & set(options.only)]
-    return [(m, m.modes[0]) for m in measures.ALL if m.in_short] if options.short else everything
+    wanted = set(options.only or [])
+    return [(m, mode) for m, mode in everything if not wanted or {m.name, f"{m.name}:{mode}"} & wanted]
+
+
+def short(options, results):
+    """Every measure, one after the other on one broker of each kind, by its own defaults."""
+    options.rounds = 1
+    wanted = {name.partition(":")[0] for name in options.only or measures.NAMES}
+    for kind in sides.KINDS:
+        with sides.Bench(kind, sides.DEFAULTS, options, results) as bench:
+            for measure in (m for m in measures.ALL if kind in m.kinds and m.name in wanted):
+                print(f"{measure.name}: {kind} … ", end="", flush=True)
+                with results.part(measure.name, sides.DEFAULTS, kind):
+                    measured(measure, bench, results)
+        yield
+
+
+def measured(measure, bench, results):
+    found = measure.function(bench)
+    results.add(measure.name, bench.mode, bench.kind, found)
+    print(json.dumps({name: float(f"{value:.4g}") for name, value in found.items()}), flush=True)
 
 
 def prepare(options):
@@ -75,16 +104,9 @@ def prepare(options):
         needs._class_path[:] = [f"{options.kafka_home}/libs/*"]
     else:
         needs.kafka()
+    for need in dict.fromkeys(need for measure, _ in chosen(options) for need in measure.needs):
+        need()
     if options.dir:
         tempfile.tempdir = str(options.dir)
     options.out.mkdir(parents=True, exist_ok=True)
 
-
-def run(measure, mode, options, results):
-    """The brokers take turns, so that what else the machine does hits both."""
-    for number in range(options.rounds):
-        for kind in sides.KINDS:
-            print(f"{measure.name}, {mode}, round {number + 1} of {options.rounds}: {kind} … ", end="", flush=True)
-            found = measure.run(sides.Bench(kind, mode, options, results))
-            results.add(measure.name, mode, kind, found)
-            print(json.dumps({name: float(f"{value:.4g}") for name, value in found.items()}), flush=True)

@@ -1,7 +1,9 @@
 """What came out: medians with their spread, ratios, a page of Markdown, plots as SVG, all of it as JSON."""
 
+import contextlib
 import html
 import json
+import math
 import os
 import pathlib
 import platform
@@ -14,16 +16,27 @@ from . import measures, sides
 
 COLOURS = {"kafka": "#8a8f98", "kring": "#2f7ed8"}
 # Of these more is better; of the rest, less.
-MORE = ("MB/s", "per s", "broker core")
+MORE = ("MB/s", "per s", "broker core", "per broker core")
 
 
 class Results:
     """(measure, mode, broker) -> figure -> the value of each round."""
 
     def __init__(self):
-        self.rounds = {}
+        self.rounds, self.failures = {}, []
+
+    @contextlib.contextmanager
+    def part(self, measure, mode, kind):
+        """What breaks in here is a failure of this measure on this broker; the comparison goes on, and fails."""
+        try:
+            yield
+        except Exception as error:  # noqa: whatever a broker or a client breaks on
+            self.failures.append(f"{measure}, {mode}, {kind}: {type(error).__name__}: {error}")
+            print(f"FAILED: {self.failures[-1]}", flush=True)
 
     def add(self, measure, mode, kind, found):
+        wrong = {name: value for name, value in found.items() if not (math.isfinite(value) and value >= 0)}
+        assert found and not wrong, f"these are no figures: {wrong}"
         figures = self.rounds.setdefault((measure, mode, kind), {})
         for name, value in found.items():
             figures.setdefault(name, []).append(value)
@@ -35,13 +48,11 @@ class Results:
         return min(medians) or None
 
     def rows(self):
-        """(measure, mode, figure, Kafka's values, Kring's values), of what both were asked."""
-        for (measure, mode, kind), figures in self.rounds.items():
-            kring = self.rounds.get((measure, mode, "kring"), {})
-            if kind == "kafka":
-                for name, values in figures.items():
-                    if name in kring:
-                        yield measure, mode, name, values, kring[name]
+        """(measure, mode, figure, Kafka's values, Kring's values); no values where there is nothing of a broker."""
+        for measure, mode in dict.fromkeys((measure, mode) for measure, mode, _ in self.rounds):
+            kafka, kring = (self.rounds.get((measure, mode, kind), {}) for kind in sides.KINDS)
+            for name in dict.fromkeys([*kafka, *kring]):
+                yield measure, mode, name, kafka.get(name, []), kring.get(name, [])
 
     def to_json(self):
         return [{"measure": measure, "mode": mode, "broker": kind, "figures": figures}
@@ -52,8 +63,9 @@ def write(out, results, options, seconds):
     machine = about(options)
     rows = list(results.rows())
     names = plots(out, rows)
-    (out / "report.json").write_text(json.dumps({"machine": machine, "results": results.to_json()}, indent=1) + "\n")
-    (out / "report.md").write_text(page(rows, names, machine, options, seconds))
+    (out / "report.json").write_text(json.dumps(
+        {"machine": machine, "results": results.to_json(), "failures": results.failures}, indent=1) + "\n")
+    (out / "report.md").write_text(page(rows, names, machine, results.failures, options, seconds))
 
 
 def about(options):
@@ -87,6 +99,8 @@ def output(argv):
 
 def figure(values):
     """The median, and how far the rounds are apart."""
+    if not values:
+        return "–"
     low, middle, high = min(values), statistics.median(values), max(values)
     return digits(middle) if len(values) == 1 else f"{digits(middle)} ({digits(low)} to {digits(high)})"
 
@@ -98,15 +112,18 @@ def digits(value):
 
 def ratio(name, kafka, kring):
     """How many times better Kring is, below 1 how much worse."""
+    if not kafka or not kring:
+        return "–"
     kafka, kring = statistics.median(kafka), statistics.median(kring)
     better, worse = (kring, kafka) if name.endswith(MORE) else (kafka, kring)
     return f"{digits(better / worse)} ×" if worse else "–"
 
 
-def page(rows, plot_names, machine, options, seconds):
+def page(rows, plot_names, machine, failures, options, seconds):
     lines = ["# Kring beside Apache Kafka 4.3.1", ""]
     if options.short:
         lines += ["**A short run: it shows that the comparison works, and nothing about speed.**", ""]
+    lines += [f"**Failed:** {failure.splitlines()[0]}\n" for failure in failures]
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in machine.items()), ""]
     lines += ["The brokers took turns, each in a new data directory. A figure is the median of the rounds, with the "
               "smallest and the largest beside it; the last column says how many times better Kring's is. CPU is that "
@@ -147,9 +164,9 @@ def bars(rows):
     for number, (_, _, name, kafka, kring) in enumerate(rows):
         top = 30 + ROW * number
         parts.append(f'<text x="{LEFT - 10}" y="{top + 21}" text-anchor="end">{html.escape(name)}</text>')
-        longest = max(*kafka, *kring) or 1
+        longest = max([*kafka, *kring]) or 1
         for y, kind, values in ((top + 2, "kafka", kafka), (top + 19, "kring", kring)):
-            parts.append(bar(y, COLOURS[kind], values, longest))
+            parts += [bar(y, COLOURS[kind], values, longest)] if values else []
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

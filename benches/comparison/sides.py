@@ -50,21 +50,36 @@ class Bench:
         self.broker = None
 
     def __enter__(self):
-        is_cached = self.mode == CACHE or (self.mode == DEFAULTS and self.kind == "kafka")
-        flush = {"log.flush.interval.messages": NEVER if is_cached else "1"}
-        make = {"kafka": lambda: Kafka("compare", self.logs, flush),
-                "kring": lambda: Kring(self.options.kring, [], "compare", self.logs, flush,
-                                       port=target.free_port())}
-        self.broker = make[self.kind]()
-        self.broker.cpus = self.options.broker_cpus
+        self.make()
         return self
 
     def __exit__(self, *_):
         self.broker.close()
 
+    @property
+    def flushes(self):
+        """Whether acks=all is answered when the records are on the disk."""
+        return self.mode == FLUSHED or (self.mode == DEFAULTS and self.kind == "kring")
+
     # --- the broker ---
 
+    def make(self, *args):
+        """A broker in a new directory, not started; `args` are of Kring's command line."""
+        flush = {"log.flush.interval.messages": "1" if self.flushes else NEVER}
+        if self.kind == "kafka":
+            self.broker = Kafka("compare", self.logs, flush)
+        else:
+            self.broker = Kring(self.options.kring, args, "compare", self.logs, flush, port=target.free_port())
+        self.broker.cpus = self.options.broker_cpus
+
     def start(self):
+        """Unless a measure before this one has."""
+        if not self.broker.alive():
+            self.broker.start()
+
+    def start_anew(self, *args):
+        self.broker.close()
+        self.make(*args)
         self.broker.start()
 
     def start_until_first_record(self):
@@ -103,9 +118,23 @@ class Bench:
         """The result of kring-loadgen, as its JSON."""
         path = self.broker.base / "load.json"
         done = procs.run(self.load_argv(*args, "--json", path), timeout=timeout)
-        if not path.exists():
+        # A run in which something failed measured something else.
+        if done.code != 0:
             raise RuntimeError(str(done))
         return json.loads(path.read_text())
+
+    def produced(self, *args):
+        """The same, of a workload that produces; what it produced; and how many cores the broker used, whose warm-up
+        costs as much a second as the rest."""
+        before = self.cpu_s()
+        result = self.load(*args)
+        used = (self.cpu_s() - before) / (result["measured_s"] + result["warm_up_s"])
+        if "produced" not in result["amounts"]:
+            raise RuntimeError("nothing was acknowledged")
+        return result, result["amounts"]["produced"], used
+
+    def make_topic(self, name, partitions):
+        self.load("produce", "--topic", name, "--partitions", partitions, "--count", 1, "--max", "--warm-up", 0)
 
     def tool(self, name, *args, timeout=600):
         """What one of Apache Kafka's own tools prints, in a JVM that compiles well."""
@@ -131,3 +160,31 @@ class Bench:
                         topic, "--num-records", records, "--timeout", 60000)
         row = out.strip().splitlines()[-1].split(", ")
         return float(row[8]) * 1.048576
+
+    def e2e_latency(self, topic, records):
+        """Milliseconds by kafka-e2e-latency with acks=all: average, p50, p99, p99.9."""
+        out = self.tool("kafka-e2e-latency", "--bootstrap-server", self.broker.address, "--topic", topic,
+                        "--num-records", records, "--producer-acks", "all", "--record-size", 1024)
+        average = re.search(r"Avg latency: ([\d.]+) ms", out).group(1)
+        parts = re.search(r"50th = ([\d.]+), 99th = ([\d.]+), 99.9th = ([\d.]+)", out)
+        return [float(found) for found in (average, *parts.groups())]
+
+    def rdkafka(self, *args):
+        command = [needs.rdkafka_performance(), "-b", self.broker.address, "-q", *map(str, args)]
+        done = procs.run(pinned(self.options.client_cpus, command), timeout=600)
+        if done.code != 0:
+            raise RuntimeError(str(done))
+        return done.text
+
+    def rdkafka_produce(self, topic, records):
+        """Megabytes a second that rdkafka_performance had acknowledged by all."""
+        return last_rate(self.rdkafka("-P", "-t", topic, "-s", 1024, "-c", records, "-a", -1))
+
+    def rdkafka_consume(self, topic, records):
+        """Megabytes a second that rdkafka_performance reads as a group of its own."""
+        return last_rate(self.rdkafka("-G", f"compare-{time.monotonic_ns()}", "-t", topic, "-o", "beginning", "-c", records,
+                                      "-X", "auto.offset.reset=earliest"))
+
+
+def last_rate(text):
+    return float(re.findall(r"([\d.]+) MB/s", text)[-1])

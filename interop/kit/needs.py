@@ -215,6 +215,14 @@ def librdkafka():
     return paths.RDKAFKA / "tests"
 
 
+def rdkafka_performance():
+    """librdkafka's own load program, for benches/compare."""
+    folder = librdkafka().parent / "examples"
+    stamp = (paths.CACHE / "librdkafka.stamp").read_text()
+    installed("rdkafka_performance", [stamp], lambda: must(["make", "-C", folder, "rdkafka_performance"]))
+    return folder / "rdkafka_performance"
+
+
 def adapt(path, old, new):
     text = path.read_text()
     if old not in text:

@@ -31,7 +31,8 @@ const NEWEST_LIST_OFFSETS: i16 = 7;
 const NEWEST_INIT_PRODUCER_ID: i16 = 4;
 const API_VERSIONS: i16 = 3;
 
-const TOPIC_TIMEOUT: Duration = Duration::from_secs(15);
+/// As long as Kafka's clients try (`default.api.timeout.ms`): a topic of many partitions takes a broker its time.
+const TOPIC_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 const CREATE_TIMEOUT_MS: i32 = 10_000;
 
