@@ -1,6 +1,8 @@
 //! `kring tune`, as a user runs it, on whatever host the test runs on.
 #![allow(clippy::disallowed_methods, reason = "a test process is outside the simulation")]
 
+mod kit;
+
 use std::process::{Command, Output};
 
 fn kring(words: &[&str]) -> Output {
@@ -58,4 +60,22 @@ fn an_error_is_one_sentence_and_exit_code_2() {
         assert_eq!((code(&output), complaint.lines().count()), (2, 1), "{complaint}");
         assert!(complaint.starts_with("kring: there is no "), "{complaint}");
     }
+}
+
+#[test]
+fn disk_measures_writes_its_settings_and_the_broker_says_that_it_read_them() {
+    let dir = kit::TempDir::new("tune-disk");
+    let data = dir.0.join("data");
+    std::fs::create_dir(&data).expect("a directory");
+    let path = data.to_str().expect("a name");
+    let output = kring(&["tune", "disk", path, "--seconds", "1", "--space", "64"]);
+    let shown = text(&output.stdout);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    for line in ["durable writes, one at a time, within a file", "sequential reads", "settings"] {
+        assert!(shown.lines().any(|have| have == line), "{shown}");
+    }
+    assert!(data.join("kring-disk.properties").exists(), "{shown}");
+    kit::Broker::start(&dir.0, &[]).stop();
+    let log = std::fs::read_to_string(dir.0.join("log")).expect("its log");
+    assert!(log.contains("disk settings read") && log.contains("write.bytes="), "{log}");
 }

@@ -2,7 +2,7 @@
 
 from . import (bad_input, compaction, crash, damage, directories, disks, groups, java_differential, kafka_tools, kcat,
                librdkafka, loadgen, logs, other_clients, python_clients, retention, rust_clients, streams,
-               transcript)
+               transcript, tune)
 
 ALL = [
     librdkafka.SUITE,
@@ -25,6 +25,7 @@ ALL = [
     compaction.SUITE,
     directories.SUITE,
     damage.SUITE,
+    tune.SUITE,
     java_differential.SUITE,
     bad_input.SUITE,
 ]

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use glommio::allocate_dma_buffer_global;
 
 use crate::context::{self, Backend};
-pub use crate::forward::{Forward, OVERLAP, Piece};
+pub use crate::forward::{Forward, OVERLAP, Piece, ReadAhead};
 use crate::real::direct::RealDirect;
 use crate::real::readable::RealReadable;
 use crate::sim::disk::{SimDirect, SimReadable};

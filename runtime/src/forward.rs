@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::path::Path;
 use std::rc::Rc;
@@ -17,12 +18,23 @@ use crate::disk::{BLOCK, ReadHandle};
 use crate::real::direct::DirectReader;
 use crate::task::{Queue, Task, spawn};
 
-/// From the beginning of one piece to that of the next.
-const STRIDE: u64 = 1 << 20;
 /// So many bytes of the next piece are at the end of each, so that what is no longer always lies in one.
 pub const OVERLAP: usize = BLOCK;
-/// Pieces that are on their way while another one is looked at.
-const AHEAD: usize = 2;
+
+/// How far a file is read ahead of whoever looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadAhead {
+    /// From the beginning of one piece to that of the next; whole blocks.
+    pub bytes: u32,
+    /// Pieces that are on their way, with the one that is waited for or looked at.
+    pub pieces: NonZeroUsize,
+}
+
+impl Default for ReadAhead {
+    fn default() -> ReadAhead {
+        ReadAhead { bytes: 1 << 20, pieces: NonZeroUsize::new(3).expect("it is not zero") }
+    }
+}
 
 /// A part of a file.
 #[derive(Debug)]
@@ -56,6 +68,7 @@ pub struct Forward {
     /// Where the first piece that was not asked for begins.
     next: u64,
     end: u64,
+    ahead: ReadAhead,
 }
 
 struct Source {
@@ -66,19 +79,29 @@ struct Source {
 
 impl Forward {
     /// From the block that holds byte `from` up to byte `end`. `cached` is a handle of the same file.
-    pub async fn open(cached: ReadHandle, path: &Path, from: u64, end: u64) -> io::Result<Self> {
-        let is_long = end.saturating_sub(from) > STRIDE;
+    ///
+    /// # Panics
+    /// When pieces are not of whole blocks.
+    pub async fn open(
+        cached: ReadHandle,
+        path: &Path,
+        (from, end): (u64, u64),
+        ahead: ReadAhead,
+    ) -> io::Result<Self> {
+        assert!(ahead.bytes > 0 && (ahead.bytes as usize).is_multiple_of(BLOCK), "{ahead:?}");
+        let is_long = end.saturating_sub(from) > u64::from(ahead.bytes);
         let direct = match context::current() {
             Backend::Real(_) if is_long => DirectReader::open(path).await?,
             Backend::Real(_) | Backend::Sim(_) => None,
         };
         let next = from - from % BLOCK as u64;
-        Ok(Self { source: Rc::new(Source { cached, direct }), on_their_way: VecDeque::new(), next, end })
+        let source = Rc::new(Source { cached, direct });
+        Ok(Self { source, on_their_way: VecDeque::new(), next, end, ahead })
     }
 
     /// `None` after the last one. A file that ends early gives shorter pieces, or empty ones.
     pub async fn next(&mut self) -> io::Result<Option<Piece>> {
-        while self.on_their_way.len() <= AHEAD && self.next < self.end {
+        while self.on_their_way.len() < self.ahead.pieces.get() && self.next < self.end {
             self.ask();
         }
         match self.on_their_way.pop_front() {
@@ -89,10 +112,11 @@ impl Forward {
 
     fn ask(&mut self) {
         let (source, pos) = (self.source.clone(), self.next);
-        let len = (self.end - pos).min(STRIDE + OVERLAP as u64);
-        let len = usize::try_from(len).expect("little more than a mebibyte");
+        let stride = u64::from(self.ahead.bytes);
+        let len = (self.end - pos).min(stride + OVERLAP as u64);
+        let len = usize::try_from(len).expect("little more than a piece");
         self.on_their_way.push_back(spawn(Queue::Cold, async move { source.piece(pos, len).await }));
-        self.next += STRIDE;
+        self.next += stride;
     }
 }
 

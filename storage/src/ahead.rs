@@ -14,9 +14,18 @@ const EARNED_AFTER: u32 = 16;
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A write of so many bytes costs more than what it would save.
 const LARGE_BYTES: u32 = 128 << 10;
-/// As many zeros as there are batches, within these bounds: what a log takes on disk at most doubles.
+/// As many zeros as there are batches, from here to what the disk's settings allow: what a log takes on disk at most
+/// doubles.
 const LEAST_BYTES: u32 = 16 << 10;
-const MOST_BYTES: u32 = 1 << 20;
+
+/// The bounds of zeros.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Zeros stay below this byte of the file.
+    pub limit: u32,
+    /// So many at once; zero for none.
+    pub most: u32,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ahead {
@@ -27,17 +36,17 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// Up to which byte a write of `at..end` goes, in whole blocks. Zeros beyond `end` stay below `limit`.
-    pub fn plan(&mut self, at: u32, end: u32, limit: u32, now: Monotonic) -> u32 {
+    /// Up to which byte a write of `at..end` goes, in whole blocks.
+    pub fn plan(&mut self, at: u32, end: u32, bounds: Bounds, now: Monotonic) -> u32 {
         let follows = self.last.replace(now).is_some_and(|last| now - last < LONGEST_PAUSE);
         let is_small = end - at < LARGE_BYTES;
         self.in_a_row = if follows && is_small { self.in_a_row.saturating_add(1) } else { 0 };
         let blocks = block_ceil(end);
-        if blocks <= self.reaches || self.in_a_row < EARNED_AFTER {
+        if blocks <= self.reaches || self.in_a_row < EARNED_AFTER || bounds.most < LEAST_BYTES {
             return blocks;
         }
-        let zeros = block_ceil(end.clamp(LEAST_BYTES, MOST_BYTES));
-        blocks.max(blocks.saturating_add(zeros).min(limit))
+        let zeros = block_ceil(end.clamp(LEAST_BYTES, bounds.most));
+        blocks.max(blocks.saturating_add(zeros).min(bounds.limit))
     }
 
     /// The file reaches this far.
@@ -62,6 +71,11 @@ mod tests {
     use super::*;
 
     const LIMIT: u32 = 1 << 30;
+    const MOST_BYTES: u32 = 1 << 20;
+
+    fn below(limit: u32) -> Bounds {
+        Bounds { limit, most: MOST_BYTES }
+    }
 
     /// Writes of `bytes` each, back to back; returns how far each one went beyond its own blocks.
     fn zeros(ahead: &mut Ahead, from: u32, bytes: u32, count: u32, pause: Duration, limit: u32) -> Vec<u32> {
@@ -70,7 +84,7 @@ mod tests {
             .map(|number| {
                 now = now + pause;
                 let at = from + number * bytes;
-                let to = ahead.plan(at, at + bytes, limit, now);
+                let to = ahead.plan(at, at + bytes, below(limit), now);
                 ahead.wrote(to);
                 to - block_ceil(at + bytes)
             })
@@ -102,10 +116,18 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_gains_nothing_by_zeros_gets_none() {
+        let mut ahead = Ahead::default();
+        zeros(&mut ahead, 0, 4096, 20, Duration::ZERO, 0);
+        let bounds = Bounds { limit: LIMIT, most: 0 };
+        assert_eq!(ahead.plan(81920, 81930, bounds, Monotonic::ZERO), 81920 + 4096);
+    }
+
+    #[test]
     fn after_a_failure_the_next_write_is_no_longer_than_it_must_be() {
         let mut ahead = Ahead::default();
         zeros(&mut ahead, 0, 4096, 16, Duration::ZERO, LIMIT);
         ahead.failed();
-        assert_eq!(ahead.plan(65536, 65636, LIMIT, Monotonic::ZERO), 65536 + 4096);
+        assert_eq!(ahead.plan(65536, 65636, below(LIMIT), Monotonic::ZERO), 65536 + 4096);
     }
 }

@@ -11,8 +11,6 @@ use crate::error::LogError;
 use crate::segment::{Segment, block_floor};
 use crate::types::Offset;
 
-/// What arrives while a write is in flight goes out together, up to about this much.
-const WRITE_BYTES: usize = 1 << 20;
 /// What waits for a flush to end goes out without it from here on: the bytes cost more than the write.
 const GATHER_BYTES: usize = 256 << 10;
 
@@ -112,14 +110,19 @@ pub(crate) enum Pushed {
 }
 
 /// First in, first out. A writer is running exactly while `busy`.
-#[derive(Default)]
 pub(crate) struct AppendQueue {
+    /// What arrives while a write is in flight goes out together, up to about this much.
+    write_bytes: usize,
     queued: VecDeque<Queued>,
     bytes: usize,
     busy: bool,
 }
 
 impl AppendQueue {
+    pub fn new(write_bytes: u32) -> AppendQueue {
+        AppendQueue { write_bytes: write_bytes as usize, queued: VecDeque::new(), bytes: 0, busy: false }
+    }
+
     pub fn push(&mut self, batch: PendingBatch) -> Pushed {
         let had_enough = self.bytes >= GATHER_BYTES;
         self.bytes += batch.held.len();
@@ -202,7 +205,7 @@ impl AppendQueue {
             batches: vec![first.held],
         };
         self.bytes -= write.batches[0].len();
-        while write.bytes() < WRITE_BYTES {
+        while write.bytes() < self.write_bytes {
             let Some(Queued::Batch(next)) =
                 self.queued.pop_front_if(|queued| matches!(queued, Queued::Batch(_)))
             else {
@@ -246,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_has_gathered_goes_out_in_one_write_from_the_last_block() {
-        let (mut queue, segment) = (AppendQueue::default(), segment());
+        let (mut queue, segment) = (AppendQueue::new(1 << 20), segment());
         let (start, next) = push(&mut queue, &segment, 5000, 100);
         let (again, end) = push(&mut queue, &segment, next, 200);
         assert_eq!((start, again), (Pushed::First, Pushed::Behind), "a running writer is not started twice");
@@ -258,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_write_stops_at_about_a_mebibyte_and_at_a_roll() {
-        let (mut queue, segment) = (AppendQueue::default(), segment());
+        let (mut queue, segment) = (AppendQueue::new(1 << 20), segment());
         let mut position = 0;
         for _ in 0..5 {
             (_, position) = push(&mut queue, &segment, position, 300 << 10);
@@ -273,8 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn a_write_is_about_as_long_as_it_was_told() {
+        for (told, batches) in [(64 << 10, 2), (128 << 10, 4)] {
+            let (mut queue, segment, mut position) = (AppendQueue::new(told), segment(), 0);
+            for _ in 0..8 {
+                position = push(&mut queue, &segment, position, 32 << 10).1;
+            }
+            assert_eq!(write(queue.next()).batches.len(), batches);
+        }
+    }
+
+    #[test]
     fn few_batches_are_worth_waiting_for_more_and_the_one_that_makes_them_enough_says_so_once() {
-        let (mut queue, segment) = (AppendQueue::default(), segment());
+        let (mut queue, segment) = (AppendQueue::new(1 << 20), segment());
         assert!(!queue.is_worth_more());
         let (mut pushed, mut position) = (Vec::new(), 0);
         for _ in 0..4 {
@@ -287,7 +301,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_a_write_are_the_tail_block_and_the_batches() {
-        let (mut queue, segment) = (AppendQueue::default(), segment());
+        let (mut queue, segment) = (AppendQueue::new(1 << 20), segment());
         push(&mut queue, &segment, 4100, 5000);
         let write = write(queue.next());
         let tail = Bytes::from_static(b"tail");
@@ -300,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_write_within_a_block_leaves_the_tail_block_and_the_batches() {
-        let (mut queue, segment) = (AppendQueue::default(), segment());
+        let (mut queue, segment) = (AppendQueue::new(1 << 20), segment());
         push(&mut queue, &segment, 4100, 100);
         let write = write(queue.next());
         let partial = write.partial_block(&Bytes::from_static(b"tail"));

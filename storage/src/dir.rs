@@ -13,6 +13,7 @@ use kring_runtime::fs::{self, LockGuard};
 use kring_runtime::{Queue, now, sleep, spawn};
 
 use crate::checkpoint::{self, BadCheckpoint, LogName, MetaProperties};
+use crate::disk_settings::{DISK_SETTINGS, DiskSettings};
 use crate::error::LogError;
 use crate::removal::Removals;
 use crate::segment::write_file;
@@ -35,7 +36,7 @@ const LOCK_FREED_WITHIN: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(2);
 
 /// What a directory may hold beside partitions and still be a log directory.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     META,
     LOCK,
     CLEAN,
@@ -44,6 +45,7 @@ const KNOWN: [&str; 9] = [
     CLEANER_POINTS,
     REPLICATION_POINTS,
     BOOTSTRAP,
+    DISK_SETTINGS,
     "lost+found",
 ];
 
@@ -58,6 +60,8 @@ struct Shared {
     /// Why nothing here is trusted any more.
     failure: OnceLock<Arc<str>>,
     left_clean: bool,
+    /// Said once, before the first log.
+    disk: OnceLock<DiskSettings>,
     /// A log could not be opened, or failed, or was not closed in order: the next start must look closely.
     needs_recovery: AtomicBool,
     /// Offsets read at the start and those that logs report since: both checkpoint files hold all partitions,
@@ -78,6 +82,7 @@ impl Shared {
             _lock: lock,
             failure: OnceLock::new(),
             left_clean: false,
+            disk: OnceLock::new(),
             needs_recovery: AtomicBool::new(false),
             points,
             checkpoint: CheckpointTurn::default(),
@@ -273,6 +278,23 @@ impl LogDir {
 
     pub(crate) fn removals(&self) -> &Removals {
         &self.0.removals
+    }
+
+    /// What the file of disk settings says, or the defaults.
+    pub async fn measured_disk(&self) -> DiskSettings {
+        DiskSettings::of(&self.0.path).await
+    }
+
+    /// How its disk is to be used; the defaults hold where nobody says.
+    ///
+    /// # Panics
+    /// When it was said, or asked for by a log, before.
+    pub fn use_disk(&self, settings: DiskSettings) {
+        self.0.disk.set(settings).expect("a directory's disk is said once, and before its logs open");
+    }
+
+    pub(crate) fn disk(&self) -> &DiskSettings {
+        self.0.disk.get_or_init(DiskSettings::default)
     }
 
     pub(crate) fn left_clean(&self) -> bool {

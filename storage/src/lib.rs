@@ -57,6 +57,9 @@ mod deletion;
 #[cfg(test)]
 mod deletion_tests;
 mod dir;
+mod disk_settings;
+#[cfg(test)]
+mod disk_settings_tests;
 mod epochs;
 mod error;
 mod home;
@@ -86,6 +89,7 @@ mod shard;
 mod simulated;
 #[cfg(test)]
 mod simulated_faults;
+mod slots;
 mod snapshot;
 mod space;
 mod stable;
@@ -111,6 +115,7 @@ pub use compaction::{CleanedLog, Cleaner, CleanerConfig, CompactionConfig};
 pub use config::LogConfig;
 pub use deletion::{CleaningTurn, DeletedSegments};
 pub use dir::{LogDir, OpenedLogDir};
+pub use disk_settings::{DISK_SETTING_NAMES, DISK_SETTINGS, DiskSettings};
 pub use epochs::{EpochEnd, LeaderEpochs};
 pub use error::LogError;
 pub use log::{Appended, Log};

@@ -24,6 +24,7 @@ use crate::producer::{EndTransaction, ProducerBatch, ProducerError, ProducerStat
 use crate::recovery_point::SavedPoint;
 use crate::segment::Segment;
 use crate::shard::ShardStorage;
+use crate::slots::Slots;
 use crate::snapshot;
 use crate::space::Claim;
 use crate::stable::EndedTransactions;
@@ -43,6 +44,7 @@ pub(crate) struct Inner {
     pub path: Rc<Path>,
     pub shard: ShardStorage,
     pub dir: LogDir,
+    pub slots: Slots,
     pub points: Arc<LogPoints>,
     pub tail: Rc<LogTail>,
     pub state: RefCell<State>,
@@ -134,7 +136,8 @@ impl Log {
         points.set_recovery(loaded.offsets.durable());
         points.set_start(loaded.offsets.start());
         let Loaded { offsets, segments, epochs, producers, saved } = loaded;
-        let (queue, has_segments, shown) = (AppendQueue::default(), !segments.is_empty(), Offset::ZERO);
+        let (queue, has_segments, shown) =
+            (AppendQueue::new(dir.disk().write_bytes), !segments.is_empty(), Offset::ZERO);
         let state = State {
             config,
             offsets,
@@ -156,6 +159,7 @@ impl Log {
             path,
             shard: shard.clone(),
             dir: dir.clone(),
+            slots: shard.slots(dir),
             points,
             tail: Rc::default(),
             state: RefCell::new(state),

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kring_runtime::disk::{DirectFile, ReadHandle};
+use kring_runtime::disk::{DirectFile, ReadAhead, ReadHandle};
 use kring_runtime::{Queue, fs, spawn, wall_ms};
 
 use crate::TopicId;
@@ -80,7 +80,8 @@ impl Log {
     pub(crate) async fn reload(&self) -> Result<Loaded, LogError> {
         let files = Files::of(list(&self.0.path).await?.unwrap_or_default());
         let (path, config, points) = (self.0.path.clone(), self.config(), self.0.points.clone());
-        let recovery = Recovery { path, config, points, clean: false };
+        let ahead = self.0.dir.disk().read_ahead();
+        let recovery = Recovery { path, config, points, clean: false, ahead };
         recovery.load(files).await.map(|(loaded, _)| loaded)
     }
 }
@@ -96,7 +97,9 @@ async fn open(
     let (mut files, found_id) =
         claim_directory(&path, topic_id).await.inspect_err(|error| dir.fail_on_io(error))?;
     let points = dir.points_of(&name);
-    let recovery = Recovery { path: path.clone(), config: config.clone(), points, clean: dir.left_clean() };
+    let ahead = dir.disk().read_ahead();
+    let recovery =
+        Recovery { path: path.clone(), config: config.clone(), points, clean: dir.left_clean(), ahead };
     let deleted = std::mem::take(&mut files.deleted);
     let (loaded, report) = recovery.load(files).await?;
     remove_in_background(dir, deleted);
@@ -197,6 +200,7 @@ struct Recovery {
     config: Rc<LogConfig>,
     points: Arc<LogPoints>,
     clean: bool,
+    ahead: ReadAhead,
 }
 
 /// What the scan of the newest segment collects.
@@ -509,7 +513,7 @@ impl Recovery {
         meet: impl FnMut(&Met),
     ) -> Result<Found, LogError> {
         let file = self.reader(base).await?;
-        let found = scan::scan(&file, &self.log_path(base), extent, meet).await?;
+        let found = scan::scan_ahead(&file, &self.log_path(base), extent, self.ahead, meet).await?;
         report.segments_scanned += 1;
         report.bytes_scanned += u64::from(found.end - extent.from);
         Ok(found)

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kring_runtime::disk::{Forward, OVERLAP, Piece, ReadHandle};
+use kring_runtime::disk::{Forward, OVERLAP, Piece, ReadAhead, ReadHandle};
 use kring_runtime::{Monotonic, now, yield_if_needed};
 
 use crate::batch::{BadBatch, BatchInfo, CRC_FROM, HEADER_BYTES};
@@ -94,9 +94,20 @@ pub(crate) async fn scan(
     file: &ReadHandle,
     path: &Path,
     extent: Extent,
+    meet: impl FnMut(&Met),
+) -> Result<Found, LogError> {
+    scan_ahead(file, path, extent, ReadAhead::default(), meet).await
+}
+
+/// The same, reading so far ahead.
+pub(crate) async fn scan_ahead(
+    file: &ReadHandle,
+    path: &Path,
+    extent: Extent,
+    ahead: ReadAhead,
     mut meet: impl FnMut(&Met),
 ) -> Result<Found, LogError> {
-    let window = Window::open(file, path, extent).await?;
+    let window = Window::open(file, path, extent, ahead).await?;
     let mut walk = Walk { window, extent, expected: None, epoch: i32::MIN };
     let mut found = Found { end: extent.from, end_offset: None, fault: None };
     while found.end < extent.end {
@@ -200,8 +211,14 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    async fn open(file: &ReadHandle, path: &'a Path, extent: Extent) -> Result<Window<'a>, LogError> {
-        let opened = Forward::open(file.clone(), path, u64::from(extent.from), u64::from(extent.end)).await;
+    async fn open(
+        file: &ReadHandle,
+        path: &'a Path,
+        extent: Extent,
+        ahead: ReadAhead,
+    ) -> Result<Window<'a>, LogError> {
+        let range = (u64::from(extent.from), u64::from(extent.end));
+        let opened = Forward::open(file.clone(), path, range, ahead).await;
         let pieces = opened.map_err(|e| LogError::io(path, "opening", &e))?;
         Ok(Window { pieces, piece: None, path, end: extent.end, told: now() })
     }

@@ -2,15 +2,18 @@
 //! Knows logs only as things that can be flushed. Lives on its shard, single-threaded; clones are the same.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 
 use kring_runtime::local::Notify;
 use kring_runtime::{Queue, spawn};
 
 use crate::arena::Arena;
+use crate::dir::LogDir;
 use crate::log::Log;
 use crate::segment::Segment;
+use crate::slots::Slots;
 use crate::tail::TailCache;
 
 /// Budgets of one shard: its part of what the process may use.
@@ -40,6 +43,7 @@ struct Shared {
     budget: ResidencyBudget,
     flushes: FlushEpochs,
     growth: Growth,
+    slots: RefCell<BTreeMap<PathBuf, Slots>>,
 }
 
 /// How much the logs that flush each write have grown since somebody asked: a recovery would look at it.
@@ -59,6 +63,7 @@ impl ShardStorage {
             budget: ResidencyBudget::new(config),
             flushes: FlushEpochs::default(),
             growth: Growth::default(),
+            slots: RefCell::default(),
         }))
     }
 
@@ -91,6 +96,12 @@ impl ShardStorage {
         if before < growth.awaited.get() && growth.bytes.get() >= growth.awaited.get() {
             growth.reached.notify_all();
         }
+    }
+
+    /// For the direct writes of all logs of a directory.
+    pub(crate) fn slots(&self, dir: &LogDir) -> Slots {
+        let mut all = self.0.slots.borrow_mut();
+        all.entry(dir.path().to_path_buf()).or_insert_with(|| Slots::new(dir.disk().writes_at_once)).clone()
     }
 
     pub(crate) fn tails(&self) -> &TailCache {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use kring_runtime::disk::{AlignedBuf, DirectFile};
 use kring_runtime::{Queue, now, sleep, spawn};
 
-use crate::ahead::Ahead;
+use crate::ahead::{Ahead, Bounds};
 use crate::appender::{Roll, Step, Write};
 use crate::error::LogError;
 use crate::log::{FlushTimer, Log};
@@ -139,9 +139,12 @@ fn write_cached(log: &Log, file: &DirectFile, write: &Write) -> Result<bool, Log
 }
 
 async fn write_direct(log: &Log, file: &DirectFile, write: &Write) -> Result<(), LogError> {
+    let _slot = log.0.slots.take().await;
+    log.check_usable()?;
     let tail_block = tail_block_of(&write.segment);
     let limit = block_floor(log.state().config.segment_bytes);
-    let to = write.segment.ahead(|ahead| ahead.plan(write.at, write.end, limit, now()));
+    let bounds = Bounds { limit, most: log.0.dir.disk().zeros_bytes };
+    let to = write.segment.ahead(|ahead| ahead.plan(write.at, write.end, bounds, now()));
     let (blocks, at) = (blocks(write, &tail_block, to), u64::from(write.at));
     write.segment.tail_is_cached(false);
     let is_flushed = brings_its_flush(log);

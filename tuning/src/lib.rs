@@ -7,6 +7,7 @@
 
 mod apply;
 mod check;
+pub mod disk;
 mod finding;
 mod host;
 mod look;

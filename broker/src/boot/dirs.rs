@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kring_runtime::fs;
-use kring_storage::{LogDir, LogError, LogName, MetaProperties, OpenedLogDir};
+use kring_storage::{DiskSettings, LogDir, LogError, LogName, MetaProperties, OpenedLogDir};
 use kring_wire::Uuid;
 
 use super::BootError;
@@ -62,6 +62,9 @@ pub(super) async fn open(config: &BrokerConfig) -> Result<Dirs, BootError> {
             other => other?,
         });
     }
+    for dir in opened.iter().filter(|dir| dir.dir.offline().is_none()) {
+        dir.dir.use_disk(disk_settings(&dir.dir, &config.dirs.disk).await);
+    }
     let cluster_id = cluster_id(&opened)?;
     let mut dirs = Dirs {
         was_clean: opened.iter().all(|dir| dir.clean_shutdown.is_some()),
@@ -81,6 +84,15 @@ pub(super) async fn open(config: &BrokerConfig) -> Result<Dirs, BootError> {
         dirs.dirs.push(dir.dir);
     }
     Ok(dirs)
+}
+
+/// What was measured in a directory, and over it what the configuration says.
+async fn disk_settings(dir: &LogDir, explicit: &[(String, String)]) -> DiskSettings {
+    let mut settings = dir.measured_disk().await;
+    for (name, value) in explicit {
+        settings.set(name, value).expect("the configuration was checked");
+    }
+    settings
 }
 
 impl Dirs {

@@ -236,6 +236,27 @@ pub enum TuneCommand {
         #[arg(long, value_name = "POINT")]
         only: Vec<String>,
     },
+    /// Measure the disk of a data directory, and write how the broker should use it
+    ///
+    /// Durable writes by size and by how many at once, sequential and random reads. Writes kring-disk.properties into the
+    /// directory, which the broker reads at its start. Not while a broker uses the directory. The exit code is 2 for
+    /// errors.
+    Disk {
+        /// The data directory; it must exist
+        dir: PathBuf,
+        /// How long to measure
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        seconds: u64,
+        /// Mebibytes of the disk to use at most, beside a quarter of what is free
+        #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(64..=65536))]
+        space: u64,
+        /// Measure, and write no settings
+        #[arg(long)]
+        dry_run: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]

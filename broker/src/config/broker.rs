@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use kring_storage::DiskSettings;
+
 /// All that the broker reads at run time.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
@@ -47,6 +49,8 @@ pub struct DirConfig {
     pub metadata: PathBuf,
     /// Free bytes below which produce is refused.
     pub reserve_bytes: u64,
+    /// Names and values that [`kring_storage::DiskSettings::set`] takes.
+    pub disk: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -287,6 +291,7 @@ fn check(settings: &Settings, typed: &Typed<'_>) -> Result<(), ConfigError> {
     check_roles(settings, typed)?;
     check_quorum(settings, typed)?;
     check_authorizer(settings, typed)?;
+    read_disk(typed).map_err(|message| settings.error("kring.disk.settings", message))?;
     check_times(typed).map_err(|(name, message)| settings.error(name, message))?;
     if !(0..=4).contains(&typed.i32("offsets.topic.compression.codec")) {
         let message = "the codec is 0 none, 1 gzip, 2 snappy, 3 lz4 or 4 zstd";
@@ -397,7 +402,18 @@ fn read_dirs(typed: &Typed<'_>) -> DirConfig {
         metadata: metadata.map_or_else(|| logs[0].clone(), PathBuf::from),
         logs,
         reserve_bytes: typed.u64("log.dir.reserve.bytes"),
+        disk: read_disk(typed).expect("it was checked before"),
     }
+}
+
+fn read_disk(typed: &Typed<'_>) -> Result<Vec<(String, String)>, String> {
+    let mut tried = DiskSettings::default();
+    let pair = |item: String| {
+        let (name, value) = item.split_once('=').ok_or_else(|| format!("{item:?} is no name=value"))?;
+        let (name, value) = (name.trim(), value.trim());
+        tried.set(name, value).map(|()| (name.to_owned(), value.to_owned()))
+    };
+    typed.list("kring.disk.settings").into_iter().map(pair).collect()
 }
 
 fn read_listener_limits(layers: &Layers, listener: &str) -> ListenerLimits {
@@ -546,6 +562,22 @@ mod tests {
         assert_eq!(config.offsets.topic_replication_factor, 1);
         assert_eq!(config.sockets.request_max_bytes, 104_857_600);
         assert_eq!(config.requests.fetch_max_bytes, 57_671_680);
+    }
+
+    #[test]
+    fn what_is_said_of_disks_is_taken_as_it_stands_and_refused_where_it_cannot_be() {
+        let said = config("kring.disk.settings = write.bytes=131072, writes.at.once = 4").dirs.disk;
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(said, [pair("write.bytes", "131072"), pair("writes.at.once", "4")]);
+        assert_eq!(config("").dirs.disk, []);
+        for (wrong, cause) in [
+            ("write.bytes=1", "write.bytes=\"1\" is not a multiple of 4096 from 65536 to 16777216"),
+            ("fast", "\"fast\" is no name=value"),
+            ("luck=1", "\"luck\" is not known"),
+        ] {
+            let error = read(&format!("kring.disk.settings={wrong}")).unwrap_err();
+            assert!(error.contains("kring.disk.settings") && error.contains(cause), "{error}");
+        }
     }
 
     #[test]

@@ -321,7 +321,13 @@ mod tests {
     #[test]
     fn a_broker_shows_what_kafka_shows_and_kring_adds() {
         let names: Vec<_> = describe_broker(&broker("")).into_iter().map(|e| e.name).collect();
-        let own = ["kring.cache.bytes", "kring.shards", "log.dir.reserve.bytes", "queued.max.response.bytes"];
+        let own = [
+            "kring.cache.bytes",
+            "kring.disk.settings",
+            "kring.shards",
+            "log.dir.reserve.bytes",
+            "queued.max.response.bytes",
+        ];
         let of_kafka = names.iter().filter(|name| !own.contains(&name.as_str())).count();
         assert_eq!(of_kafka, 340);
         assert!(names.is_sorted());

@@ -111,7 +111,7 @@ fn scheduler(look: &Look<'_>, disks: &[Disk]) -> Finding {
     Finding::new("scheduler", verdict, named(&current))
         .wanted("none; mq-deadline for disks with a moving head")
         .why(
-            "the broker sorts and merges its writes itself; a fair scheduler makes a flush wait for its turn",
+            "the broker writes in order and in large pieces already; to sort and share out its requests again costs CPU and time for each",
         )
         .cost("other users of the disk get no share guaranteed")
         .settings(wrong)

@@ -1,5 +1,6 @@
 //! Reports as JSON, one object. Writes only.
 
+use kring_tuning::disk::{Chosen, Measured, Row};
 use kring_tuning::{Finding, Remedy, Report, Setting};
 
 use crate::cli::json::string;
@@ -67,4 +68,38 @@ fn setting(out: &mut String, setting: &Setting) {
 fn field(out: &mut String, name: &str, text: &str) {
     out.push_str(&format!("\"{name}\":"));
     string(out, text);
+}
+
+/// `{"durable":[…],…,"settings":{…}}` and a line break. Latencies are in microseconds.
+pub(super) fn disk(measured: &Measured, chosen: &Chosen) -> String {
+    let (within, longer) = ([measured.within], [measured.longer]);
+    let tables: [(&str, &[Row]); 6] = [
+        ("durable", &measured.durable),
+        ("together", &measured.together),
+        ("within", &within),
+        ("longer", &longer),
+        ("sequential", &measured.sequential),
+        ("random", &measured.random),
+    ];
+    let rows = |rows: &[Row]| rows.iter().map(row).collect::<Vec<_>>().join(",\n");
+    let tables = tables.iter().map(|(name, all)| format!("\"{name}\":[\n{}]", rows(all)));
+    let mut out = format!("{{{},\n\"settings\":{{", tables.collect::<Vec<_>>().join(",\n"));
+    for (place, (name, value)) in chosen.settings.pairs().iter().enumerate() {
+        out.push_str(if place == 0 { "" } else { "," });
+        field(&mut out, name, value);
+    }
+    out + "}}\n"
+}
+
+fn row(row: &Row) -> String {
+    format!(
+        "{{\"size\":{},\"depth\":{},\"operations\":{},\"p50\":{},\"p99\":{},\"per_second\":{:.1},\"bytes_per_second\":{:.0}}}",
+        row.size,
+        row.depth,
+        row.operations,
+        row.p50_micros,
+        row.p99_micros,
+        row.per_second,
+        row.bytes_per_second()
+    )
 }

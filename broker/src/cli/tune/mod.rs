@@ -1,5 +1,6 @@
 //! `kring tune`: looks at the host and sets it up. Runs no shard. Changes the host only by `apply`.
 
+mod disk;
 mod json;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ pub(super) fn run(command: TuneCommand) -> Result<ExitCode, String> {
     let done = match command {
         TuneCommand::Check { at, pid, json } => check(&at.data_dir, pid, json),
         TuneCommand::Apply { at, dry_run, undo, only } => apply(&at.data_dir, dry_run, &undo, &only),
+        TuneCommand::Disk { dir, seconds, space, dry_run, json } => {
+            disk::run(disk::Request { dir, wish: disk::wish(seconds, space), dry_run, as_json: json })
+        }
     };
     Ok(done.unwrap_or_else(|sentence| {
         complain(&sentence);

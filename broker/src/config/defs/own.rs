@@ -9,6 +9,10 @@ properties! {
     "kring.cache.bytes": Long = "134217728", AtLeast(1_048_576);
         Medium ReadOnly Own
         "Memory for freshly written records, in bytes, shared by all cores; readers at the tail are served from it.";
+    "kring.disk.settings": List = "", List { of: &[], may_be_empty: true };
+        Low ReadOnly Own
+        "How the disks of all log directories are used, as name=value: write.bytes, writes.at.once, zeros.bytes, \
+         read.bytes, reads.at.once. What is not named here is as kring-disk.properties of the directory says.";
     "kring.shards": Int = null, AtLeast(1);
         High ReadOnly Own "How many shards run, each on its own core. Without it one for each core.";
     "log.dir.reserve.bytes": Long = "1073741824", AtLeast(0);
