@@ -60,7 +60,9 @@ impl BatchInfo {
             return Err(BadBatch::Magic(header.magic));
         }
         let bytes = total_bytes(header.batch_length).ok_or(BadBatch::Length(header.batch_length))?;
-        if header.base_offset < 0 || header.last_offset_delta < 0 || header.record_count < 0 {
+        let end_offset = header.base_offset.checked_add(i64::from(header.last_offset_delta) + 1);
+        let is_negative = header.base_offset < 0 || header.last_offset_delta < 0 || header.record_count < 0;
+        if is_negative || end_offset.is_none() {
             return Err(BadBatch::Offsets);
         }
         Ok(BatchInfo {
@@ -120,7 +122,7 @@ impl std::fmt::Display for BadBatch {
             BadBatch::Short => write!(f, "the batch ends early"),
             BadBatch::Length(length) => write!(f, "a batch cannot be {length} bytes long"),
             BadBatch::Magic(magic) => write!(f, "batch format {magic} is not known"),
-            BadBatch::Offsets => write!(f, "offsets or record count are negative"),
+            BadBatch::Offsets => write!(f, "offsets or record count are negative, or beyond all offsets"),
             BadBatch::Crc { stored, computed } => {
                 write!(f, "checksum {stored:08x} stored, {computed:08x} computed")
             }

@@ -1,5 +1,14 @@
 //! Bytes that nobody here wrote, in the place of every file that a log reads: refused or read, never a panic, and
 //! never more memory than a small multiple of the bytes. Bodies of the property tests and of `fuzz/`; no part of Kring.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `corpus` | whole files of each kind, for damage to begin with |
+//! | `tests` | damage by chance |
+
+mod corpus;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::rc::Rc;
@@ -7,6 +16,7 @@ use std::rc::Rc;
 use kring_runtime::fs;
 use kring_runtime::sim::{self, SimConfig};
 
+use crate::batch::{BatchInfo, CRC_FROM};
 use crate::checkpoint::{self, LogName};
 use crate::config::LogConfig;
 use crate::dir::LogDir;
@@ -17,7 +27,36 @@ use crate::log::Log;
 use crate::read::ReadRequest;
 use crate::shard::{ShardConfig, ShardStorage};
 use crate::snapshot;
+use crate::txn_index;
 use crate::types::{LeaderEpoch, Offset};
+
+const CRC_AT: usize = 17;
+
+/// Something that reads a kind of file, and whole files of that kind.
+pub struct Target {
+    pub name: &'static str,
+    pub body: fn(&[u8]),
+    pub corpus: Vec<Vec<u8>>,
+}
+
+/// All of them.
+pub fn targets() -> Vec<Target> {
+    let target = |name, body, corpus| Target { name, body, corpus };
+    vec![
+        target("offset_index", offset_index as fn(&[u8]), corpus::offset_indexes()),
+        target("time_index", time_index, corpus::time_indexes()),
+        target("txn_index", txn_index, corpus::txn_indexes()),
+        target("producer_snapshot", producer_snapshot, corpus::snapshots()),
+        target("producer_snapshot_mended", producer_snapshot_mended, corpus::snapshots()),
+        target("leader_epochs", leader_epochs, corpus::leader_epochs()),
+        target("offset_checkpoint", offset_checkpoint, corpus::offset_checkpoints()),
+        target("partition_metadata", partition_metadata, corpus::partition_metadata()),
+        target("meta_properties", meta_properties, corpus::meta_properties()),
+        target("recovery", recovery, corpus::logs()),
+        target("recovery_mended", recovery_mended, corpus::logs()),
+        target("clean_start", clean_start, corpus::logs()),
+    ]
+}
 
 /// `.index` of a log of 2 GiB.
 pub fn offset_index(bytes: &[u8]) {
@@ -36,6 +75,14 @@ pub fn time_index(bytes: &[u8]) {
     assert!(index.len() * TIME_ENTRY_BYTES <= bytes.len());
     assert!(index.heap_bytes() <= 64 + 4 * bytes.len(), "memory in proportion to the file");
     assert!(bytes.starts_with(&index.encode()), "what was read is written as it was");
+}
+
+/// `.txnindex`, of a segment that begins at 0.
+pub fn txn_index(bytes: &[u8]) {
+    let Ok(entries) = txn_index::decode_of(Offset::ZERO, bytes) else { return };
+    assert_eq!(entries.len() * txn_index::ENTRY_BYTES, bytes.len());
+    assert!(entries.is_sorted_by_key(|entry| entry.last_offset), "in the order of their markers");
+    assert_eq!(txn_index::encode(&entries), bytes, "what was read is written as it was");
 }
 
 /// `.snapshot`.
@@ -87,23 +134,61 @@ pub fn meta_properties(bytes: &[u8]) {
     }
 }
 
+/// As [`producer_snapshot`], of bytes whose checksum holds: a fuzzer does not find one.
+pub fn producer_snapshot_mended(bytes: &[u8]) {
+    let mut bytes = bytes.to_vec();
+    if bytes.len() > 6 {
+        let crc = crc32c::crc32c(&bytes[6..]);
+        bytes[2..6].copy_from_slice(&crc.to_be_bytes());
+    }
+    producer_snapshot(&bytes);
+}
+
+/// As [`recovery`], of batches whose checksums hold.
+pub fn recovery_mended(bytes: &[u8]) {
+    let (mut bytes, mut at) = (bytes.to_vec(), 0);
+    while let Ok(info) = BatchInfo::parse(&bytes[at..]) {
+        let end = at + info.bytes as usize;
+        if end > bytes.len() {
+            break;
+        }
+        let crc = crc32c::crc32c(&bytes[at + CRC_FROM..end]);
+        bytes[at + CRC_AT..at + CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+        at = end;
+    }
+    recovery(&bytes);
+}
+
 /// A `.log` file after a crash: what recovery accepts is read to its end, and accepted again.
 pub fn recovery(bytes: &[u8]) {
+    opens_twice_alike(bytes, false);
+}
+
+/// A `.log` file that was changed after an orderly end.
+pub fn clean_start(bytes: &[u8]) {
+    opens_twice_alike(bytes, true);
+}
+
+fn opens_twice_alike(bytes: &[u8], is_clean: bool) {
     let bytes = Rc::new(bytes.to_vec());
     let run = sim::run(SimConfig::new(1, 1), move |_| {
         let bytes = bytes.clone();
         async move {
             fs::create_dir_all("/data/orders-0").await.expect("a fresh disk");
             fs::write_atomic("/data/orders-0/00000000000000000000.log", &bytes).await.expect("a fresh disk");
-            let first = open_and_read().await;
-            assert_eq!(first, open_and_read().await, "recovery finds what recovery has left");
+            let first = open_and_read(is_clean).await;
+            assert_eq!(first, open_and_read(is_clean).await, "recovery finds what recovery has left");
         }
     });
     run.expect("it comes to an end");
 }
 
 /// Where the log ends, and how many bytes are in it; nothing if it was refused.
-async fn open_and_read() -> Option<(Offset, usize)> {
+async fn open_and_read(is_clean: bool) -> Option<(Offset, usize)> {
+    if is_clean {
+        let marker = checkpoint::encode_clean_shutdown(1);
+        fs::write_atomic("/data/.kafka_cleanshutdown", marker.as_bytes()).await.expect("a working disk");
+    }
     let dir = LogDir::open(Path::new("/data")).await.expect("only the log is damaged").dir;
     let shard = ShardStorage::new(ShardConfig { tail_cache_bytes: 0, ..ShardConfig::default() });
     let name = LogName::new("orders", 0);
@@ -116,108 +201,4 @@ async fn open_and_read() -> Option<(Offset, usize)> {
     let request = ReadRequest { offset, upto, max_bytes: usize::MAX, min_one_batch: true };
     let read = log.read(request).await.expect("what recovery has checked is readable");
     Some((upto, read.bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{batch_with, three_producers};
-
-    /// Splitmix64: one seed, one sequence.
-    struct Random(u64);
-
-    impl Random {
-        fn next(&mut self) -> u64 {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z ^ (z >> 29)
-        }
-
-        fn below(&mut self, bound: usize) -> usize {
-            (self.next() % bound.max(1) as u64) as usize
-        }
-    }
-
-    /// Bytes flipped, cut out, put in and doubled, a few at a time.
-    fn damaged(random: &mut Random, good: &[u8]) -> Vec<u8> {
-        let mut bytes = good.to_vec();
-        for _ in 0..1 + random.below(4) {
-            let at = random.below(bytes.len());
-            match random.below(5) {
-                0 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
-                1 => bytes.truncate(at),
-                2 => bytes.insert(at, random.next() as u8),
-                3 => bytes.extend_from_slice(&good[random.below(good.len())..]),
-                _ if !bytes.is_empty() => {
-                    bytes.remove(at);
-                }
-                _ => {}
-            }
-        }
-        bytes
-    }
-
-    fn survives(body: fn(&[u8]), good: &[u8], rounds: usize) {
-        body(good);
-        let mut random = Random(good.len() as u64);
-        for _ in 0..rounds {
-            body(&damaged(&mut random, good));
-            let noise: Vec<u8> = (0..random.below(200)).map(|_| random.next() as u8).collect();
-            body(&noise);
-        }
-    }
-
-    const ROUNDS: usize = 4000;
-
-    #[test]
-    fn damaged_indexes_are_refused_or_read_in_memory_like_their_size() {
-        let (mut offsets, mut times) = (OffsetIndex::default(), TimeIndex::default());
-        for i in 1..40u32 {
-            offsets.push(i * 3, i * 4500);
-            times.push(1_000 + i64::from(i), i * 3);
-        }
-        survives(offset_index, &offsets.encode(), ROUNDS);
-        survives(time_index, &times.encode(), ROUNDS);
-    }
-
-    #[test]
-    fn damaged_checkpoints_are_refused_or_read_in_memory_like_their_size() {
-        survives(leader_epochs, b"0\n3\n1 0\n3 10\n5 30\n", ROUNDS);
-        survives(offset_checkpoint, b"0\n2\na 0 5\nb-2 11 9223372036854775807\n", ROUNDS);
-        survives(offset_checkpoint, b"0\n999999999\na 0 5\n", ROUNDS);
-        survives(partition_metadata, b"version: 0\ntopic_id: AAECAwQFBgcICQoLDA0ODw", ROUNDS);
-        let meta = b"#x\ncluster.id=c\ndirectory.id=AAECAwQFBgcICQoLDA0ODw\nnode.id=1\nversion=1\n";
-        survives(meta_properties, meta, ROUNDS);
-        survives(meta_properties, br#"{"version":0,"brokerEpoch":42}"#, ROUNDS);
-    }
-
-    #[test]
-    fn damaged_producer_snapshots_are_refused_also_when_their_checksum_is_made_to_hold() {
-        let snapshot = snapshot::encode(&three_producers());
-        let with_crc = |bytes: &[u8]| {
-            let mut bytes = bytes.to_vec();
-            if bytes.len() > 6 {
-                let crc = crc32c::crc32c(&bytes[6..]);
-                bytes[2..6].copy_from_slice(&crc.to_be_bytes());
-            }
-            producer_snapshot(&bytes);
-        };
-        survives(producer_snapshot, &snapshot, ROUNDS);
-        let mut random = Random(1);
-        for _ in 0..ROUNDS {
-            with_crc(&damaged(&mut random, &snapshot));
-        }
-    }
-
-    #[test]
-    fn a_damaged_log_recovers_to_whole_batches_and_recovers_again_to_the_same() {
-        let mut good = Vec::new();
-        for number in 0..6 {
-            let batch =
-                batch_with(number * 2, 2, 100 + number as usize, 1_000 + number, 7, number as i32 * 2, 0);
-            good.extend_from_slice(&[&batch.header[..], &batch.body[..]].concat());
-        }
-        good.resize(4096, 0);
-        survives(recovery, &good, 150);
-    }
 }

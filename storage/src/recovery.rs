@@ -219,8 +219,8 @@ impl Recovery {
             self.remove_snapshots(&files.snapshots).await?;
             return self.load_empty(report);
         };
-        self.check_presence(&files)?;
         let read_epochs = self.read_epochs(&files.logs).await?;
+        self.check_presence(&files, read_epochs.as_ref())?;
         let epochs = match &read_epochs {
             Some(epochs) => epochs.clone(),
             None => self.learn_epochs(&files.logs).await?,

@@ -168,7 +168,9 @@ impl Walk<'_> {
             Care::Headers | Care::Checksums => true,
         };
         let fits = info.base_offset == expected || (may_skip && info.base_offset > expected);
-        if !fits {
+        // An index has no room for it.
+        let is_far = info.last_offset() - self.extent.base > i64::from(u32::MAX);
+        if !fits || is_far {
             return Err(Fault::OutOfPlace { expected, found: info.base_offset });
         }
         if info.leader_epoch.0 < self.epoch {

@@ -245,32 +245,45 @@ fn a_recovery_looks_at_nothing_below_the_saved_point() {
     }
 }
 
-#[test]
-fn a_log_of_a_hundred_gibibytes_recovers_by_its_tail_alone() {
-    let (sim, segments, gib) = (Sim::new(SimConfig::new(10, 1)), 100, 1 << 30);
+/// What a start after a crash does to a sparse log of so many sealed segments of a gibibyte, and how long it takes.
+fn recovery_of(gibibytes: i64) -> (RecoveryReport, std::time::Duration) {
+    use kring_runtime::{fs, now};
+    let sim = Sim::new(SimConfig::new(10, 1));
     once(&sim, move || async move {
-        use kring_runtime::fs;
         let dir = Path::new("/data/orders-0");
         fs::create_dir_all(dir).await.unwrap();
-        for base in 0..segments {
+        for base in 0..gibibytes {
             let path = dir.join(crate::segment::file_name(Offset(base), "log"));
             fs::write_atomic(&path, b"").await.unwrap();
-            fs::set_len(&path, gib).await.unwrap();
+            fs::set_len(&path, 1 << 30).await.unwrap();
         }
-        let newest = batch_with(segments, 1, 1000, 5, -1, -1, 0);
-        let path = |suffix| dir.join(crate::segment::file_name(Offset(segments), suffix));
+        let newest = batch_with(gibibytes, 1, 1000, 5, -1, -1, 0);
+        let path = |suffix| dir.join(crate::segment::file_name(Offset(gibibytes), suffix));
         fs::write_atomic(path("log"), &[&newest.header[..], &newest.body].concat()).await.unwrap();
         fs::write_atomic(path("snapshot"), &crate::snapshot::encode(&ProducerStates::default()))
             .await
             .unwrap();
-        let points = format!("0\n1\norders 0 {segments}\n");
+        let points = format!("0\n1\norders 0 {gibibytes}\n");
         fs::write_atomic("/data/recovery-point-offset-checkpoint", points.as_bytes()).await.unwrap();
     });
-    once(&sim, move || async move {
+    let ended = sim.run(move |_| async move {
+        let began = now();
         let (_dir, log, report) = reopen().await;
-        assert_eq!((report.segments_scanned, report.bytes_scanned), (1, 1061));
-        assert_eq!((log.size_bytes(), report.log_end_offset), (100 * gib + 1061, Offset(segments + 1)));
+        assert_eq!(log.size_bytes(), ((gibibytes as u64) << 30) + 1061);
+        (report, began.elapsed())
     });
+    ended.unwrap_or_else(|error| panic!("{error}")).finished().remove(0)
+}
+
+#[test]
+fn a_log_of_a_hundred_gibibytes_recovers_by_its_tail_alone() {
+    let ((small, small_took), (large, large_took)) = (recovery_of(1), recovery_of(100));
+    for (report, gibibytes) in [(small, 1), (large, 100)] {
+        assert_eq!((report.segments_scanned, report.bytes_scanned), (1, 1061));
+        assert_eq!(report.log_end_offset, Offset(gibibytes + 1));
+    }
+    // Of each sealed segment the name and the length are looked at.
+    assert!(large_took < small_took + 99 * Duration::from_micros(500), "{small_took:?}, {large_took:?}");
 }
 
 /// What is left of an index file that the recovery point does not cover.

@@ -82,12 +82,13 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<AbortedTransaction>, BadTxnInde
 /// The entries of the segment that begins at `base`, whose markers must lie in it, in order.
 pub(crate) fn decode_of(base: Offset, bytes: &[u8]) -> Result<Vec<AbortedTransaction>, BadTxnIndex> {
     let entries = decode(bytes)?;
-    let mut next = base;
+    let mut last = None;
     for (number, entry) in entries.iter().enumerate() {
-        if entry.last_offset < next || entry.first_offset > entry.last_offset {
+        let follows = last.map_or(entry.last_offset >= base, |last| entry.last_offset > last);
+        if !follows || entry.first_offset > entry.last_offset {
             return Err(BadTxnIndex::OutOfPlace { entry: number });
         }
-        next = entry.last_offset.next();
+        last = Some(entry.last_offset);
     }
     Ok(entries)
 }
@@ -132,6 +133,13 @@ mod tests {
         assert_eq!(decode_of(Offset(3), one), Ok(vec![entry]));
         assert_eq!(decode_of(Offset(4), one), Err(BadTxnIndex::OutOfPlace { entry: 0 }));
         assert_eq!(decode_of(Offset(3), &one.repeat(2)), Err(BadTxnIndex::OutOfPlace { entry: 1 }));
+        let at_the_end = AbortedTransaction { last_offset: Offset(i64::MAX), ..entry };
+        let twice = encode(&[at_the_end, at_the_end]);
+        assert_eq!(
+            decode_of(Offset(3), &twice),
+            Err(BadTxnIndex::OutOfPlace { entry: 1 }),
+            "no offset follows"
+        );
         let newer = [&[0, 1], &bytes[2..34]].concat();
         assert_eq!(decode(&newer), Err(BadTxnIndex::Version { entry: 0, version: 1 }));
     }

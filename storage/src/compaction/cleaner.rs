@@ -2,6 +2,7 @@
 //! log. As Kafka's `LogCleaner` and `LogCleanerManager.grabFilthiestCompactedLog`. Task queue `Background`.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use kring_runtime::{fill_random, now, wall_ms, yield_if_needed};
 
@@ -30,9 +31,15 @@ pub struct CleanedLog {
     /// The dirty part that was taken in; `end` is where it begins now.
     pub first_dirty_offset: Offset,
     pub end_offset: Offset,
+    /// Different keys of the dirty part.
+    pub keys: usize,
+    /// Of the dirty part for its keys, and of all that was written anew.
+    pub bytes_read: u64,
     /// Of the segments that were replaced, before and after.
     pub bytes_before: u64,
     pub bytes_after: u64,
+    /// Waiting for `log.cleaner.io.max.bytes.per.second` included.
+    pub took: Duration,
 }
 
 impl Cleaner {
@@ -51,7 +58,7 @@ impl Cleaner {
     pub async fn clean_filthiest(&mut self, logs: &[Log]) -> Option<CleanedLog> {
         let log = filthiest(logs, wall_ms()).await?;
         let _turn = log.begin_cleaning()?;
-        let now_ms = wall_ms();
+        let (now_ms, began) = (wall_ms(), now());
         // It may have changed while others were looked at.
         let plan = log.cleanable(now_ms).await.ok().filter(|plan| plan.is_due(&log.config().compaction))?;
         let (ended, work) = match announce(&log, &plan).await {
@@ -59,7 +66,7 @@ impl Cleaner {
             Err(error) => (Err(Stop::Unwritable(error)), Work::default()),
         };
         match ended {
-            Ok(end_offset) => Some(conclude(&log, &plan, end_offset, work).await),
+            Ok(end_offset) => Some(conclude(&log, &plan, end_offset, work, began.elapsed()).await),
             Err(stop) => {
                 log.cleaning_failed(stop);
                 None
@@ -74,8 +81,7 @@ impl Cleaner {
         let piece_bytes = self.config.io_buffer_bytes / 2;
         let mut round = Round { log, keys, throttle, piece_bytes, now_ms, work: Work::default() };
         let ended = round.run(plan).await;
-        tracing::debug!(log = %log.name(), keys = round.keys.len(), "keys taken in");
-        (ended, round.work)
+        (ended, Work { keys: round.keys.len(), ..round.work })
     }
 }
 
@@ -110,17 +116,17 @@ async fn announce(log: &Log, plan: &Cleanable) -> Result<(), LogError> {
 }
 
 /// Remembers how far the log is clean, on disk as well.
-async fn conclude(log: &Log, plan: &Cleanable, end_offset: Offset, work: Work) -> CleanedLog {
+async fn conclude(log: &Log, plan: &Cleanable, end_offset: Offset, work: Work, took: Duration) -> CleanedLog {
     log.0.points.set_cleaner(end_offset);
     log.0.dir.cleaner_points_changed();
     if let Err(error) = log.0.dir.write_checkpoints().await {
         tracing::warn!(log = %log.name(), %error, "checkpoint not written; the next start cleans more");
     }
-    let Work { bytes_read, bytes_before, bytes_after } = work;
-    tracing::info!(log = %log.name(), from = %plan.first_dirty, to = %end_offset, bytes_read, bytes_before,
-        bytes_after, "cleaned");
+    let Work { keys, bytes_read, bytes_before, bytes_after } = work;
+    tracing::info!(log = %log.name(), from = %plan.first_dirty, to = %end_offset, keys, bytes_read, bytes_before,
+        bytes_after, took_ms = took.as_millis() as u64, "cleaned");
     let (name, first_dirty_offset) = (log.name().clone(), plan.first_dirty);
-    CleanedLog { name, first_dirty_offset, end_offset, bytes_before, bytes_after }
+    CleanedLog { name, first_dirty_offset, end_offset, keys, bytes_read, bytes_before, bytes_after, took }
 }
 
 impl Log {

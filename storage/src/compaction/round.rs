@@ -43,6 +43,7 @@ pub(crate) enum Stop {
 /// What a cleaning has read and written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Work {
+    pub keys: usize,
     pub bytes_read: u64,
     pub bytes_before: u64,
     pub bytes_after: u64,

@@ -309,7 +309,7 @@ impl Look<'_> {
         let Some(bytes) = read_bytes(&path).await? else { return Ok(()) };
         let cause = match LeaderEpochs::decode(&String::from_utf8_lossy(&bytes)) {
             Err(bad) => Some(bad.to_string()),
-            Ok(epochs) => self.wrong_epoch(&epochs),
+            Ok(epochs) => self.epoch_before_first(&epochs).or_else(|| self.wrong_epoch(&epochs)),
         };
         if let Some(cause) = cause {
             let mut epochs = std::mem::take(&mut self.learnt);
@@ -317,6 +317,15 @@ impl Look<'_> {
             self.found(Finding::at_start(path, cause), Remedy::WriteEpochs(epochs));
         }
         Ok(())
+    }
+
+    /// Where nothing was deleted, the log begins where its oldest epoch does.
+    fn epoch_before_first(&self, epochs: &LeaderEpochs) -> Option<String> {
+        let is_whole = self.points.start_of(&self.report.path) == Offset::ZERO;
+        let &(_, began) = epochs.entries().first().filter(|_| is_whole && self.report.segments > 0)?;
+        let first = self.report.start;
+        (first > began)
+            .then(|| format!("the log begins at offset {began} for it, and its first segment at {first}"))
     }
 
     /// An entry that the batches do not bear out. Those of records that are gone are no such entry.

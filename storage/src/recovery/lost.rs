@@ -2,8 +2,9 @@
 //! is a proof only in a log that was never compacted; see decision 0024.
 //! Changes nothing. Shard that will own the log.
 
-use super::{Files, Recovery};
+use super::{EPOCHS, Files, Recovery};
 use crate::dir::START_OFFSETS;
+use crate::epochs::LeaderEpochs;
 use crate::error::LogError;
 use crate::mutation::{self, Mutation};
 use crate::segment::{Segment, file_name};
@@ -12,8 +13,12 @@ use crate::types::Offset;
 impl Recovery {
     /// An error if a segment is missing that an orderly end has left. After a crash it is a line in the log: Apache
     /// Kafka writes a start down late, and renames the `.log` of a segment before its indexes.
-    pub(super) fn check_presence(&self, files: &Files) -> Result<(), LogError> {
-        let Some(lost) = self.first_segment_lost(files).or_else(|| self.log_lost(files)) else {
+    pub(super) fn check_presence(
+        &self,
+        files: &Files,
+        epochs: Option<&LeaderEpochs>,
+    ) -> Result<(), LogError> {
+        let Some(lost) = self.first_segment_lost(files, epochs).or_else(|| self.log_lost(files)) else {
             return Ok(());
         };
         if self.clean {
@@ -23,10 +28,17 @@ impl Recovery {
         Ok(())
     }
 
-    fn first_segment_lost(&self, files: &Files) -> Option<LogError> {
+    /// A log that begins at 0 has no start written down. Its oldest epoch says where it began: both move with it.
+    fn first_segment_lost(&self, files: &Files, epochs: Option<&LeaderEpochs>) -> Option<LogError> {
         let (start, first) = (self.points.start(), files.logs[0].0);
-        let is_lost = start > Offset::ZERO && first > start && !mutation::on(Mutation::SkipPresenceCheck);
-        let cause = || format!("{START_OFFSETS} says that this log starts at offset {start}: it is missing");
+        let began = epochs.and_then(|epochs| epochs.entries().first()).map(|&(_, offset)| offset);
+        let (file, start) = match began {
+            Some(began) if start == Offset::ZERO => (EPOCHS, began),
+            _ if start > Offset::ZERO => (START_OFFSETS, start),
+            _ => return None,
+        };
+        let is_lost = first > start && !mutation::on(Mutation::SkipPresenceCheck);
+        let cause = || format!("{file} says that this log starts at offset {start}: it is missing");
         is_lost.then(|| LogError::corrupt(&self.log_path(start), 0, cause()))
     }
 
@@ -95,12 +107,14 @@ mod tests {
         Log::open(&shard, dir, LogName::new("orders", 0), Rc::new(config), None).await.map(|(log, _)| log)
     }
 
-    /// What became of a log of five segments, the first of them deleted, that lost files after its end.
+    /// What became of a log of five segments that lost files after its end.
     #[derive(Clone, Copy)]
     struct Loss {
         files: &'static [&'static str],
         is_clean: bool,
         compacts: bool,
+        /// The log begins at 0: nothing was deleted.
+        is_whole: bool,
     }
 
     /// What the start says of it, and how many findings `verify` has.
@@ -111,8 +125,10 @@ mod tests {
             let log = open(&dir, loss.compacts).await.unwrap();
             (0..20).for_each(|offset| _ = log.append(batch(offset)).unwrap());
             log.flush().await.unwrap();
-            log.delete_records_before(Offset(5)).await.unwrap();
-            assert_eq!(log.delete_old_segments().await.unwrap().segments, 1);
+            if !loss.is_whole {
+                log.delete_records_before(Offset(5)).await.unwrap();
+                assert_eq!(log.delete_old_segments().await.unwrap().segments, 1);
+            }
             log.close().await.unwrap();
             dir.write_checkpoints().await.unwrap();
             if loss.is_clean {
@@ -146,6 +162,8 @@ mod tests {
         "00000000000000000004.timeindex",
         "00000000000000000004.snapshot",
     ];
+    const AT_ZERO: [&str; 3] =
+        ["00000000000000000000.log", "00000000000000000000.index", "00000000000000000000.timeindex"];
     const MIDDLE: [&str; 4] = [
         "00000000000000000008.log",
         "00000000000000000008.index",
@@ -155,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_first_segment_that_is_gone_is_noticed_by_the_start_that_was_written_down() {
-        let loss = Loss { files: &FIRST, is_clean: true, compacts: true };
+        let loss = Loss { files: &FIRST, is_clean: true, compacts: true, is_whole: false };
         let (opened, findings) = after(loss, None);
         assert!(is_corrupt(&opened), "{opened:?}");
         assert_eq!(findings, 1);
@@ -163,9 +181,21 @@ mod tests {
     }
 
     #[test]
+    fn a_first_segment_that_is_gone_is_noticed_by_the_oldest_epoch_in_a_log_that_began_at_0() {
+        for compacts in [true, false] {
+            let loss = Loss { files: &AT_ZERO, is_clean: true, compacts, is_whole: true };
+            let (opened, findings) = after(loss, None);
+            assert!(is_corrupt(&opened), "{opened:?}");
+            assert_eq!(findings, 1);
+            assert_eq!(after(loss, Some(Mutation::SkipPresenceCheck)).0, Ok(()), "the test can fail");
+            assert_eq!(after(Loss { files: &[], ..loss }, None), (Ok(()), 0), "nothing is lost");
+        }
+    }
+
+    #[test]
     fn a_middle_segment_that_is_gone_is_noticed_by_the_gap_where_nothing_was_compacted() {
         for is_clean in [true, false] {
-            let loss = Loss { files: &MIDDLE, is_clean, compacts: false };
+            let loss = Loss { files: &MIDDLE, is_clean, compacts: false, is_whole: false };
             let (opened, findings) = after(loss, None);
             assert!(is_corrupt(&opened), "{opened:?}");
             assert_eq!(findings, 1);
@@ -175,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_log_file_that_is_gone_is_noticed_by_its_index_though_compaction_may_make_gaps() {
-        let loss = Loss { files: &MIDDLE[..1], is_clean: true, compacts: true };
+        let loss = Loss { files: &MIDDLE[..1], is_clean: true, compacts: true, is_whole: false };
         let (opened, findings) = after(loss, None);
         assert!(is_corrupt(&opened), "{opened:?}");
         assert!(findings > 0);
@@ -185,7 +215,8 @@ mod tests {
     #[test]
     fn what_a_crash_of_kafkas_leaves_as_well_is_told_and_takes_nothing_offline() {
         for files in [&FIRST[..], &MIDDLE[..1]] {
-            let (opened, findings) = after(Loss { files, is_clean: false, compacts: true }, None);
+            let (opened, findings) =
+                after(Loss { files, is_clean: false, compacts: true, is_whole: false }, None);
             assert_eq!(opened, Ok(()));
             assert!(findings > 0);
         }
