@@ -42,6 +42,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  */
 public final class Directories {
     private static final List<String> CODECS = List.of("none", "gzip", "snappy", "lz4", "zstd");
+    private static final List<String> LATE = List.of("late-kept", "late-gone");
     private static final int ROUNDS = 6;
 
     private final String server;
@@ -80,7 +81,10 @@ public final class Directories {
             create(admin, "gone", 1);
             create(admin, "table", 1, "cleanup.policy", "compact", "segment.ms", "1000",
                 "min.cleanable.dirty.ratio", "0.01", "min.compaction.lag.ms", "0");
+            for (String topic : LATE) create(admin, topic, 1, "cleanup.policy", "compact", "segment.bytes", "1048576",
+                "min.cleanable.dirty.ratio", "0.01", "min.compaction.lag.ms", "0");
             for (String codec : CODECS) codec(codec);
+            for (String topic : LATE) late(topic);
             appendTime();
             ledger();
             table();
@@ -167,6 +171,23 @@ public final class Directories {
             }
             plain.send(new ProducerRecord<>("table", 0, began + 60_000, "closer".getBytes(), "x".getBytes())).get();
         }
+    }
+
+    /** The largest time is in a batch that compaction empties, or takes away once its producer has another one. */
+    private void late(String topic) throws Exception {
+        try (var late = producer(); var other = producer()) {
+            put(other, topic, began, "first", 10);
+            put(late, topic, began + 50_000, "key", 10);
+            put(other, topic, began + 1, "key", 10);
+            if (topic.equals("late-gone")) put(late, topic, began + 2, "own", 10);
+            // Until a segment is full: a later time would end it, too, and be the largest then.
+            for (int i = 0; i < 12; i++) put(other, topic, began + 3, "fill", 100_000);
+        }
+    }
+
+    private static void put(KafkaProducer<byte[], byte[]> producer, String topic, long time, String key, int bytes)
+            throws Exception {
+        producer.send(new ProducerRecord<>(topic, 0, time, key.getBytes(), new byte[bytes])).get();
     }
 
     private void cut(Admin admin) throws Exception {
