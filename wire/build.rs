@@ -6,6 +6,8 @@
 mod api;
 #[path = "codegen/errors.rs"]
 mod errors;
+#[path = "codegen/json.rs"]
+mod json;
 #[path = "codegen/names.rs"]
 mod names;
 #[path = "codegen/sample.rs"]
@@ -31,6 +33,7 @@ fn main() {
         ("messages.rs", structs::generate(&messages)),
         ("api_keys.rs", api::generate(&messages)),
         ("error_codes.rs", errors::generate(&errors)),
+        ("json.rs", json::generate(&messages)),
         ("stored.rs", stored::generate(&messages)),
         ("sample.rs", sample::generate(&messages)),
     ];

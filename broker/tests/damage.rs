@@ -452,6 +452,24 @@ fn dump_prints_batches_and_records_as_text_and_as_json() {
 }
 
 #[test]
+fn dump_says_what_the_records_of_the_metadata_log_mean() {
+    let stopped = Stopped::with_records("dump-metadata", 1);
+    let log = stopped.file("__cluster_metadata-0", "");
+    let (code, text, said) = kring_log(&["dump", "--cluster-metadata-decoder"], &log);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        text.contains(r#" payload: {"type":"TOPIC_RECORD","version":0,"data":{"name":"t","topicId":""#),
+        "{text}"
+    );
+    assert!(!text.contains("skipping"), "{text}");
+    let words = ["dump", "--cluster-metadata-decoder", "--format", "json"];
+    let (code, json, _) = kring_log(&words, &log);
+    assert!(code == 0 && json.contains(r#""key":null,"value":{"type":"PARTITION_RECORD","#), "{json}");
+    let both = ["dump", "--cluster-metadata-decoder", "--offsets-decoder"];
+    assert_eq!(kring_log(&both, &log).0, 2, "a record is one or the other");
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_a_dump_quietly() {
     let stopped = Stopped::after("pipe", |client| {
         client.create_topic("t", 1);

@@ -20,6 +20,8 @@ PROPS = {
 KINDS = ("topic", "configs", "leader", "offset", "fetch", "committed")
 # The records of `table` but the last, which ends the segment that they are in.
 TABLE_DIRTY = 126
+# Beyond the batch with the largest time of `late-kept` and `late-gone`.
+LATE_DIRTY = 5
 
 
 class Successor(target.KringBroker):
@@ -86,6 +88,9 @@ def there_and_back(ctx, end):
         check_content(kafka.data)
     keep(kafka, ctx.logs / f"directory, {end}")
     kring = Successor(ctx, kafka) if ctx.options.target == "kring" else kafka
+    if ctx.options.target == "kring":
+        with ctx.case(f"kring log dump says of Kafka's own topics what kafka-dump-log says ({end})"):
+            compare_dumps(ctx, kafka.data)
     with ctx.case(f"another broker starts in it ({end})"):
         start(ctx, kring)
     compare_all(ctx, wanted, facts(ctx, kring, f"2-target, {end}"), f"after {end} of Kafka")
@@ -95,6 +100,9 @@ def there_and_back(ctx, end):
     with ctx.case(f"a clean stop of it ({end})"):
         code = kring.stop()
         assert code in (0, 143), f"exit code {code}"
+    if ctx.options.target == "kring":
+        with ctx.case(f"kring log dump and kafka-dump-log agree on what it has written, too ({end})"):
+            compare_dumps(ctx, kafka.data)
     with ctx.case(f"Apache Kafka starts in the directory again ({end})"):
         kafka.start()
     compare_all(ctx, wanted, facts(ctx, kafka, f"4-kafka, {end}"), f"Kafka again, {end}")
@@ -163,13 +171,34 @@ def check_content(data):
     assert list(metadata.glob("*.checkpoint")), "no snapshot"
 
 
+def compare_dumps(ctx, data):
+    """Every line of every segment, but what is no batch any more at the end of a log that was not closed."""
+    seen = 0
+    for name, decoder in (("__consumer_offsets", "--offsets-decoder"),
+                          ("__cluster_metadata", "--cluster-metadata-decoder")):
+        logs = [str(log) for log in sorted(data.glob(f"{name}-*/*.log"))]
+        ours = procs.run([ctx.options.kring, "log", "dump", decoder, *logs])
+        theirs = procs.run(needs.java("org.apache.kafka.tools.DumpLogSegments", decoder, "--files", ",".join(logs)))
+        ours, theirs = (dumped(done.out.splitlines()) for done in (ours, theirs))
+        differ = [pair for pair in zip(theirs, ours) if pair[0] != pair[1]]
+        assert not differ, "\n".join(f"kafka {a}\nkring {b}" for a, b in differ[:3])
+        assert len(ours) == len(theirs), f"{len(ours)} lines, {len(theirs)} of kafka-dump-log"
+        seen += sum(" payload: {" in line for line in ours)
+    assert seen > 20, f"{seen} records"
+
+
+def dumped(lines):
+    return [line for line in lines if line.startswith(("baseOffset: ", "| offset: "))]
+
+
 def wait_until_clean(broker):
     path = broker.data / "cleaner-offset-checkpoint"
 
-    def is_clean():
-        found = re.search(r"^table 0 (\d+)$", path.read_text() if path.exists() else "", re.MULTILINE)
-        return found and int(found[1]) >= TABLE_DIRTY
-    polling.until("table is clean", is_clean, 60)
+    def is_clean(topic, upto):
+        found = re.search(rf"^{topic} 0 (\d+)$", path.read_text() if path.exists() else "", re.MULTILINE)
+        return found and int(found[1]) >= upto
+    for topic, upto in (("table", TABLE_DIRTY), ("late-kept", LATE_DIRTY), ("late-gone", LATE_DIRTY)):
+        polling.until(f"{topic} is clean", lambda: is_clean(topic, upto), 60)
 
 
 SUITE = harness.Suite("directories", run, needs=(needs.kafka,), minutes=6,

@@ -106,7 +106,7 @@ fn default_value(message: &Message, field: &Field) -> String {
 }
 
 /// An expression for "this field has its default".
-fn is_default(message: &Message, field: &Field) -> String {
+pub fn is_default(message: &Message, field: &Field) -> String {
     let name = format!("self.{}", names::field(&field.name));
     let zero = has_zero_default(message, field);
     match field.ty.base.as_str() {

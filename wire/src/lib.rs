@@ -6,6 +6,7 @@
 pub mod api;
 pub mod codec;
 pub mod error;
+pub mod json;
 pub mod messages;
 pub mod record;
 pub mod stored;

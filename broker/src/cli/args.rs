@@ -190,6 +190,12 @@ pub enum LogCommand {
         /// Print the records of each batch, too
         #[arg(long)]
         records: bool,
+        /// Show the records as those of __consumer_offsets; prints them as --records does
+        #[arg(long, conflicts_with = "cluster_metadata_decoder")]
+        offsets_decoder: bool,
+        /// Show the records as those of __cluster_metadata; prints them as --records does
+        #[arg(long)]
+        cluster_metadata_decoder: bool,
         /// The lines of kafka-dump-log, or one JSON object a batch
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: DumpFormat,

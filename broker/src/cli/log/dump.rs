@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use kring_storage::inspect::{Damage, Inspection, Piece, Pieces};
 use kring_storage::{BatchInfo, HEADER_BYTES, Offset};
-use kring_wire::record::control::EndTxnMarker;
 use kring_wire::record::{
     BatchHeader, DEFAULT_MAX_DECOMPRESSED_BYTES, RecordError, RecordRef, RecordsIter, TimestampType,
 };
 
+use super::decode::{Decoder, Said, control};
 use super::out::Out;
 use super::{Result, State, failed};
 use crate::cli::args::DumpFormat;
@@ -22,6 +22,7 @@ use crate::cli::json;
 pub(super) struct Wish {
     pub records: bool,
     pub format: DumpFormat,
+    pub decoder: Option<Decoder>,
 }
 
 pub(super) async fn run(paths: &[PathBuf], wish: Wish, out: &mut Out) -> Result<State> {
@@ -93,8 +94,8 @@ async fn batch(
     let mut records: Vec<String> = Vec::new();
     if wish.records {
         let each = |record: RecordRef<'_>| match wish.format {
-            DumpFormat::Text => record_line(&info.header, &record),
-            DumpFormat::Json => record_object(&record),
+            DumpFormat::Text => record_line(&info.header, &record, wish.decoder),
+            DumpFormat::Json => record_object(&info.header, &record, wish.decoder),
         };
         records = read(info, bytes, each).map_err(|error| ClientError::Plain(error.to_string()))?;
     }
@@ -167,7 +168,7 @@ fn batch_line(position: u32, info: &BatchInfo) -> String {
     )
 }
 
-fn record_line(header: &BatchHeader, record: &RecordRef<'_>) -> String {
+fn record_line(header: &BatchHeader, record: &RecordRef<'_>, decoder: Option<Decoder>) -> String {
     let size = |bytes: Option<&[u8]>| bytes.map_or(-1, |bytes| bytes.len() as i64);
     let names: Vec<_> = record.headers().map(|header| String::from_utf8_lossy(header.key)).collect();
     let sequence = sequence(header, record.offset);
@@ -181,15 +182,24 @@ fn record_line(header: &BatchHeader, record: &RecordRef<'_>) -> String {
         names.join(","),
     );
     if header.is_control() {
-        line.push_str(&marker(record));
+        line.push_str(&control(record));
         return line;
     }
-    for (name, bytes) in [("key", record.key), ("payload", record.value)] {
-        if let Some(bytes) = bytes {
-            line.push_str(&format!(" {name}: {}", String::from_utf8_lossy(bytes)));
+    let (key, value) = match decoder {
+        None => (record.key.map(text), record.value.map(text)),
+        Some(decoder) => {
+            let decoded = decoder.decode(record);
+            (decoded.key.map(|said| said.to_string()), decoded.value.map(|said| said.to_string()))
         }
+    };
+    for (name, said) in [("key", key), ("payload", value)] {
+        line.push_str(&said.map(|said| format!(" {name}: {said}")).unwrap_or_default());
     }
     line
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn sequence(header: &BatchHeader, offset: i64) -> i64 {
@@ -197,17 +207,6 @@ fn sequence(header: &BatchHeader, offset: i64) -> i64 {
     match header.base_sequence {
         none if none < 0 => i64::from(none),
         first => (i64::from(first) + (offset - header.base_offset)) % SEQUENCES,
-    }
-}
-
-fn marker(record: &RecordRef<'_>) -> String {
-    let parsed = EndTxnMarker::parse(record.key.unwrap_or_default(), record.value.unwrap_or_default());
-    match parsed {
-        Ok(Some(marker)) => {
-            let kind = if marker.committed { "COMMIT" } else { "ABORT" };
-            format!(" endTxnMarker: {kind} coordinatorEpoch: {}", marker.coordinator_epoch)
-        }
-        _ => String::new(),
     }
 }
 
@@ -243,10 +242,19 @@ fn batch_object(log: &Path, position: u32, info: &BatchInfo, records: Option<&Ve
     out
 }
 
-fn record_object(record: &RecordRef<'_>) -> String {
+fn record_object(header: &BatchHeader, record: &RecordRef<'_>, decoder: Option<Decoder>) -> String {
     let mut out = format!("{{\"offset\":{},\"timestamp\":{}", record.offset, record.timestamp);
-    json::bytes(&mut out, "key", record.key);
-    json::bytes(&mut out, "value", record.value);
+    match decoder.filter(|_| !header.is_control()) {
+        None => {
+            json::bytes(&mut out, "key", record.key);
+            json::bytes(&mut out, "value", record.value);
+        }
+        Some(decoder) => {
+            let decoded = decoder.decode(record);
+            said(&mut out, "key", decoded.key);
+            said(&mut out, "value", decoded.value);
+        }
+    }
     out.push_str(",\"headers\":[");
     for (number, header) in record.headers().enumerate() {
         out.push_str(if number == 0 { "{\"key\":" } else { ",{\"key\":" });
@@ -256,6 +264,15 @@ fn record_object(record: &RecordRef<'_>) -> String {
     }
     out.push_str("]}");
     out
+}
+
+fn said(out: &mut String, name: &str, said: Option<Said>) {
+    out.push_str(&format!(",\"{name}\":"));
+    match said {
+        None => out.push_str("null"),
+        Some(Said::Json(decoded)) => out.push_str(&decoded.to_string()),
+        Some(Said::Words(words)) => json::string(out, &words),
+    }
 }
 
 fn opened(log: &Path) -> String {

@@ -1,6 +1,7 @@
 //! `kring log`: verify, repair and dump, on directories that no broker holds.
 //! Never changes anything but by `repair --yes`. Exit codes: 0 sound, 1 damaged, 2 an error.
 
+mod decode;
 mod dump;
 mod out;
 mod repair;
@@ -13,6 +14,7 @@ use kring_storage::LogError;
 use super::args::LogCommand;
 use super::client::ClientError;
 use super::{complain, shard};
+use decode::Decoder;
 use out::Out;
 
 const DAMAGED: u8 = 1;
@@ -52,8 +54,14 @@ async fn execute(command: &LogCommand, out: &mut Out) -> Result<State> {
     match command {
         LogCommand::Verify { dirs } => verify::run(dirs, out).await,
         LogCommand::Repair { dirs, yes } => repair::run(dirs, *yes, out).await,
-        LogCommand::Dump { paths, records, format } => {
-            dump::run(paths, dump::Wish { records: *records, format: *format }, out).await
+        LogCommand::Dump { paths, records, offsets_decoder, cluster_metadata_decoder, format } => {
+            let decoder = match (offsets_decoder, cluster_metadata_decoder) {
+                (true, _) => Some(Decoder::Offsets),
+                (_, true) => Some(Decoder::ClusterMetadata),
+                (false, false) => None,
+            };
+            let records = *records || decoder.is_some();
+            dump::run(paths, dump::Wish { records, format: *format, decoder }, out).await
         }
     }
 }
