@@ -15,7 +15,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kring_benches::{TempDir, batch, on_shard, on_shard_at, raw};
+use kring_benches::{TempDir, amount, batch, is_measured, on_shard, on_shard_at, raw};
 use kring_runtime::net::Listener;
 use kring_runtime::{Queue, ShardPlacement, now, spawn};
 use kring_storage::{
@@ -24,7 +24,7 @@ use kring_storage::{
 };
 use kring_wire::record::{BatchHeader, Codec};
 
-const ROUNDS: usize = 5;
+const ROUNDS: u64 = 5;
 const PRODUCERS: u64 = 64;
 const SEGMENT_BYTES: u32 = 256 << 20;
 const COLD_RECORDS: usize = 1000;
@@ -103,7 +103,7 @@ fn write_cold(path: &Path, gib: u64) -> Vec<PathBuf> {
         async move {
             let whole = cold_batch();
             let (dir, log) = open(&path, 0).await;
-            while log.size_bytes() < gib << 30 {
+            while log.size_bytes() < amount(gib << 30, 32 << 20) {
                 let end = (0..16).map(|_| append(&log, &whole)).last().expect("sixteen");
                 log.wait_durable(end).await.expect("the disk works");
             }
@@ -120,9 +120,16 @@ fn on_client_cpu<T: Send + 'static>(
     run: fn(std::net::TcpStream) -> T,
 ) -> std::thread::JoinHandle<T> {
     std::thread::spawn(move || {
-        raw::pin_to(CPUS[1]);
+        pin_to(CPUS[1]);
         run(peer)
     })
+}
+
+/// A test runs wherever it may.
+fn pin_to(cpu: usize) {
+    if is_measured() {
+        raw::pin_to(cpu);
+    }
 }
 
 /// Receives until the other side ends. Returns how many bytes and how long.
@@ -144,7 +151,7 @@ fn send_raw(files: &[PathBuf]) -> (u64, Duration) {
     let addr = listener.local_addr().expect("it is bound");
     let files = files.to_vec();
     let sender = std::thread::spawn(move || {
-        raw::pin_to(CPUS[0]);
+        pin_to(CPUS[0]);
         raw::send_files(&files, listener.accept().expect("it comes").0);
     });
     let received = on_client_cpu(std::net::TcpStream::connect(addr).expect("it listens"), receive);
@@ -161,7 +168,8 @@ fn send_log(path: &Path, files: &[PathBuf]) -> (u64, Duration, Duration) {
     let (addr_out, addr_in) = mpsc::channel::<SocketAddr>();
     let path = path.to_owned();
     let shard = std::thread::spawn(move || {
-        let placement = ShardPlacement::Cpus(vec![CPUS[0]]);
+        let placement =
+            if is_measured() { ShardPlacement::Cpus(vec![CPUS[0]]) } else { ShardPlacement::Unpinned };
         on_shard_at(placement, move || serve(path.clone(), addr_out.clone()));
     });
     let addr = addr_in.recv().expect("the shard starts");
@@ -173,7 +181,7 @@ fn send_log(path: &Path, files: &[PathBuf]) -> (u64, Duration, Duration) {
     let mut waits = pinging.join().expect("it has pinged");
     shard.join().expect("it has served");
     waits.sort_unstable();
-    (bytes, took, waits[waits.len() * 999 / 1000])
+    (bytes, took, waits.get(waits.len() * 999 / 1000).copied().unwrap_or_default())
 }
 
 /// Asks for one byte again and again until the shard ends; returns each wait.
@@ -232,7 +240,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Runs both sides in turn, each telling its rate, and prints what comes out.
 fn compare(what: &str, unit: &str, mut ours: impl FnMut() -> f64, mut raw: impl FnMut() -> f64) {
-    let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (ours(), raw())).collect();
+    let rounds: Vec<(f64, f64)> = (0..amount(ROUNDS, 1)).map(|_| (ours(), raw())).collect();
     let side = |of: fn(&(f64, f64)) -> f64| median(rounds.iter().map(of).collect());
     let (ours, raw, ratio) = (side(|r| r.0), side(|r| r.1), side(|r| r.0 / r.1));
     println!("{what}: {ours:.0} {unit}, raw {raw:.0} {unit}, ratio {ratio:.2}");
@@ -243,26 +251,26 @@ fn mib_per_second(bytes: u64, took: Duration) -> f64 {
 }
 
 fn large_appends() {
-    const TIMES: u64 = 128;
+    let times = amount(128, 4);
     let whole = batch(Codec::None, 1000, 1024);
-    let bytes = whole.len() as u64 * TIMES;
+    let bytes = whole.len() as u64 * times;
     compare(
         "appending 1 MiB, durably, one at a time",
         "MiB/s",
-        || mib_per_second(bytes, append_durably(&whole, 1, TIMES)),
-        || mib_per_second(bytes, append_raw(whole.len(), TIMES)),
+        || mib_per_second(bytes, append_durably(&whole, 1, times)),
+        || mib_per_second(bytes, append_raw(whole.len(), times)),
     );
 }
 
 fn group_commits() {
-    const EACH: u64 = 500;
+    let each = amount(500, 5);
     let whole = batch(Codec::None, 1, 1024 - 73);
-    let rate = |took: Duration| (PRODUCERS * EACH) as f64 / took.as_secs_f64();
+    let rate = |took: Duration| (PRODUCERS * each) as f64 / took.as_secs_f64();
     compare(
         "64 producers of single 1 KiB batches, durably",
         "batches/s",
-        || rate(append_durably(&whole, PRODUCERS, EACH)),
-        || rate(append_raw(whole.len() * PRODUCERS as usize, EACH)),
+        || rate(append_durably(&whole, PRODUCERS, each)),
+        || rate(append_raw(whole.len() * PRODUCERS as usize, each)),
     );
 }
 
@@ -287,6 +295,10 @@ fn cold_reads() {
     println!("what another client of the shard waited meanwhile, p99.9 of each round: {stalls:?}");
 }
 
+fn crashed_bytes() -> u64 {
+    amount((1 << 30) - (1 << 20), 8 << 20)
+}
+
 /// Leaves a log as a crash would: durable, and no checkpoint says so. Returns its file.
 fn write_crashed(path: &Path) -> PathBuf {
     let at = path.to_owned();
@@ -295,7 +307,7 @@ fn write_crashed(path: &Path) -> PathBuf {
         async move {
             let whole = batch(Codec::None, 16, 1000);
             let (_dir, log) = open_with(&at, 0, 1 << 30).await;
-            while log.size_bytes() < (1 << 30) - (1 << 20) {
+            while log.size_bytes() < crashed_bytes() {
                 let end = (0..64).map(|_| append(&log, &whole)).last().expect("sixty-four");
                 log.wait_durable(end).await.expect("the disk works");
             }
@@ -312,7 +324,7 @@ fn recover(path: &Path) -> Duration {
         async move {
             let began = now();
             let (_dir, log) = open_with(&path, 0, 1 << 30).await;
-            assert!(log.size_bytes() >= (1 << 30) - (2 << 20), "all of it is found");
+            assert!(log.size_bytes() >= crashed_bytes(), "all of it is found");
             began.elapsed()
         }
     })
@@ -321,7 +333,7 @@ fn recover(path: &Path) -> Duration {
 fn recoveries() {
     let dir = TempDir::new(&parent());
     let file = write_crashed(dir.path());
-    let bytes = (1 << 30) - (1 << 20);
+    let bytes = crashed_bytes();
     let mut times = Vec::new();
     compare(
         "recovering 1 GiB in batches of 16 KiB",

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kring_benches::{TempDir, batch, on_shard};
+use kring_benches::{TempDir, amount, batch, on_shard};
 use kring_runtime::now;
 use kring_storage::{
     HEADER_BYTES, Log, LogBatch, LogConfig, LogDir, LogName, Offset, ShardConfig, ShardStorage,
 };
 use kring_wire::record::{BatchHeader, Codec};
 
-const TAIL_BYTES: u64 = (1 << 30) - (1 << 20);
+fn tail_bytes() -> u64 {
+    amount((1 << 30) - (1 << 20), 8 << 20)
+}
 
 fn parent() -> PathBuf {
     std::env::var_os("KRING_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
@@ -40,7 +42,7 @@ fn placed(whole: &Bytes, base_offset: Offset) -> LogBatch {
 /// Fills the log and leaves it as a crash would: durable, not checkpointed, not closed. Returns its end.
 async fn fill(path: &Path, whole: &Bytes) -> Offset {
     let (log, _dir) = open(path).await;
-    while log.size_bytes() < TAIL_BYTES {
+    while log.size_bytes() < tail_bytes() {
         for _ in 0..64 {
             log.append(placed(whole, log.offsets().end())).expect("the log takes it");
         }
@@ -68,7 +70,7 @@ fn recover(whole: &Bytes) -> Duration {
 fn recoveries(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("recover a gibibyte");
     group.sample_size(20).warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(20));
-    group.throughput(Throughput::Bytes(TAIL_BYTES));
+    group.throughput(Throughput::Bytes(tail_bytes()));
     for (name, records) in [("batches of 1 KiB", 1), ("batches of 16 KiB", 16), ("batches of 1 MiB", 1000)] {
         let whole = batch(Codec::None, records, 1000);
         group.bench_function(name, |b| b.iter_custom(|times| (0..times).map(|_| recover(&whole)).sum()));

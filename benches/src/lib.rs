@@ -73,6 +73,16 @@ pub fn client_id() -> Option<Str> {
     Some(Str::from_static("producer-1"))
 }
 
+/// Whether figures are wanted. Without `--bench`, which `cargo bench` says, benches are tests: each runs once, with less.
+pub fn is_measured() -> bool {
+    std::env::args().any(|arg| arg == "--bench")
+}
+
+/// So much where figures are wanted, else so little.
+pub fn amount(measured: u64, tried: u64) -> u64 {
+    if is_measured() { measured } else { tried }
+}
+
 /// Where benches write: under `KRING_BENCH_DIR`, or where the system keeps temporary files.
 pub fn parent() -> PathBuf {
     std::env::var_os("KRING_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
