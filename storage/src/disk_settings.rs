@@ -9,6 +9,8 @@ use std::path::Path;
 use kring_runtime::disk::ReadAhead;
 use kring_runtime::fs;
 
+use crate::segment::BLOCK_BYTES;
+
 /// Beside the partitions; Apache Kafka looks at directories only.
 pub const DISK_SETTINGS: &str = "kring-disk.properties";
 /// A longer file is not read.
@@ -16,7 +18,6 @@ const LONGEST_BYTES: u64 = 16 << 10;
 
 const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
-const BLOCK: u32 = 4 * KIB;
 /// Bounds of a write and of a read.
 const LEAST_BYTES: u32 = 64 * KIB;
 const MOST_BYTES: u32 = 16 * MIB;
@@ -174,9 +175,10 @@ async fn read(path: &Path) -> Result<Option<DiskSettings>, String> {
 
 fn bytes(name: &str, value: &str, least: u32) -> Result<u32, String> {
     let number = value.parse().ok().filter(|number: &u32| (least..=MOST_BYTES).contains(number));
-    let number = number.filter(|number| number.is_multiple_of(BLOCK));
-    number
-        .ok_or_else(|| format!("{name}={value:?} is not a multiple of {BLOCK} from {least} to {MOST_BYTES}"))
+    let number = number.filter(|number| number.is_multiple_of(BLOCK_BYTES));
+    number.ok_or_else(|| {
+        format!("{name}={value:?} is not a multiple of {BLOCK_BYTES} from {least} to {MOST_BYTES}")
+    })
 }
 
 fn count(name: &str, value: &str, most: usize) -> Result<NonZeroUsize, String> {

@@ -10,6 +10,9 @@ mod corpus;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use corpus::three_producers;
+
 use std::path::Path;
 use std::rc::Rc;
 

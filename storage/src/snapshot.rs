@@ -117,7 +117,7 @@ impl Fields<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::three_producers;
+    use crate::hostile::three_producers;
 
     #[test]
     fn a_snapshot_brings_back_every_producer() {

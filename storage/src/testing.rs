@@ -1,10 +1,8 @@
-//! Batches and producers for this crate's own tests. Compiled into tests only.
+//! Batches for this crate's own tests. Compiled into tests only.
 
 use bytes::Bytes;
 
 use crate::batch::{HEADER_BYTES, LogBatch};
-use crate::producer::{ProducerBatch, ProducerStates};
-use crate::types::{Offset, ProducerId};
 
 /// A batch with a true checksum and a body of `body_bytes`, which no reader of records would accept.
 pub(crate) fn batch_of(base_offset: i64, records: i32, body_bytes: usize) -> LogBatch {
@@ -36,21 +34,4 @@ pub(crate) fn batch_with(
     let crc = crc32c::crc32c_append(crc32c::crc32c(&header[21..]), &body);
     header[17..21].copy_from_slice(&crc.to_be_bytes());
     LogBatch { header, body: Bytes::from(body) }
-}
-
-/// The states of three producers, the second with an open transaction.
-pub(crate) fn three_producers() -> ProducerStates {
-    let mut states = ProducerStates::default();
-    for id in 1..=3 {
-        let batch = ProducerBatch {
-            producer_id: ProducerId(id),
-            epoch: 2,
-            base_sequence: 10,
-            last_offset_delta: 4,
-            max_timestamp: 1_700_000_000_000 + id,
-            is_transactional: id == 2,
-        };
-        states.record(&batch, Offset(id * 100));
-    }
-    states
 }

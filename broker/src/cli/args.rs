@@ -31,7 +31,7 @@ pub enum Command {
     /// Check, mend and print the files of logs that no broker uses now
     #[command(subcommand)]
     Log(LogCommand),
-    /// Check and set up the host
+    /// Check and set up the host, and measure its disk
     #[command(subcommand)]
     Tune(TuneCommand),
 }

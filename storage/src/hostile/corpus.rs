@@ -38,8 +38,12 @@ pub(super) fn txn_indexes() -> Vec<Vec<u8>> {
     vec![txn_index::encode(&(0..10).map(entry).collect::<Vec<_>>())]
 }
 
-/// Of three producers, the second with an open transaction.
 pub(super) fn snapshots() -> Vec<Vec<u8>> {
+    vec![snapshot::encode(&ProducerStates::default()), snapshot::encode(&three_producers())]
+}
+
+/// The second has an open transaction.
+pub(crate) fn three_producers() -> ProducerStates {
     let mut states = ProducerStates::default();
     for id in 1..=3 {
         let batch = ProducerBatch {
@@ -52,7 +56,7 @@ pub(super) fn snapshots() -> Vec<Vec<u8>> {
         };
         states.record(&batch, Offset(id * 100));
     }
-    vec![snapshot::encode(&ProducerStates::default()), snapshot::encode(&states)]
+    states
 }
 
 pub(super) fn leader_epochs() -> Vec<Vec<u8>> {

@@ -11,6 +11,7 @@ mod text;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::time::Duration;
 
 use kring_runtime::{fs, now};
@@ -53,6 +54,32 @@ pub struct Measured {
     pub sequential: Vec<Row>,
     /// Of 4 KiB, anywhere, by how many at once.
     pub random: Vec<Row>,
+}
+
+/// What was measured of one kind.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Table<'a> {
+    /// For programs.
+    pub name: &'static str,
+    /// For people.
+    pub title: &'static str,
+    pub rows: &'a [Row],
+}
+
+impl Measured {
+    /// All of it, in the order in which it is shown.
+    pub fn tables(&self) -> [Table<'_>; 6] {
+        let table = |name, title, rows| Table { name, title, rows };
+        let (within, longer) = (slice::from_ref(&self.within), slice::from_ref(&self.longer));
+        [
+            table("durable", "durable writes, one at a time, within a file", &self.durable),
+            table("together", "durable writes, into several files at once", &self.together),
+            table("within", "durable writes within a file, in turn with the next", within),
+            table("longer", "durable writes that make a file longer", longer),
+            table("sequential", "sequential reads", &self.sequential),
+            table("random", "random reads", &self.random),
+        ]
+    }
 }
 
 /// Why a disk was not measured.

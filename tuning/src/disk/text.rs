@@ -1,6 +1,6 @@
 //! What was measured and chosen, as lines for a terminal. Pure.
 
-use super::{Chosen, Measured, Row};
+use super::{Chosen, Measured, Row, Table};
 
 /// Tables, then settings with their reasons.
 pub fn text(measured: &Measured, chosen: &Chosen) -> String {
@@ -12,24 +12,15 @@ pub fn text(measured: &Measured, chosen: &Chosen) -> String {
 }
 
 pub(super) fn tables(measured: &Measured) -> String {
-    let (within, longer) = ([measured.within], [measured.longer]);
-    let tables: [(&str, &[Row]); 6] = [
-        ("durable writes, one at a time, within a file", &measured.durable),
-        ("durable writes, into several files at once", &measured.together),
-        ("durable writes within a file, in turn with the next", &within),
-        ("durable writes that make a file longer", &longer),
-        ("sequential reads", &measured.sequential),
-        ("random reads", &measured.random),
-    ];
-    tables.iter().map(|(title, rows)| table(title, rows)).collect::<Vec<_>>().join("\n")
+    measured.tables().map(|table| text_of(&table)).join("\n")
 }
 
-fn table(title: &str, rows: &[Row]) -> String {
+fn text_of(table: &Table<'_>) -> String {
     let head = format!(
-        "{title}\n  {:>8} {:>7} {:>9} {:>9} {:>9} {:>9}\n",
-        "size", "at once", "p50 us", "p99 us", "a second", "MB/s"
+        "{}\n  {:>8} {:>7} {:>9} {:>9} {:>9} {:>9}\n",
+        table.title, "size", "at once", "p50 us", "p99 us", "a second", "MB/s"
     );
-    head + &rows.iter().map(line).collect::<String>()
+    head + &table.rows.iter().map(line).collect::<String>()
 }
 
 fn line(row: &Row) -> String {

@@ -72,18 +72,9 @@ fn field(out: &mut String, name: &str, text: &str) {
 
 /// `{"durable":[…],…,"settings":{…}}` and a line break. Latencies are in microseconds.
 pub(super) fn disk(measured: &Measured, chosen: &Chosen) -> String {
-    let (within, longer) = ([measured.within], [measured.longer]);
-    let tables: [(&str, &[Row]); 6] = [
-        ("durable", &measured.durable),
-        ("together", &measured.together),
-        ("within", &within),
-        ("longer", &longer),
-        ("sequential", &measured.sequential),
-        ("random", &measured.random),
-    ];
     let rows = |rows: &[Row]| rows.iter().map(row).collect::<Vec<_>>().join(",\n");
-    let tables = tables.iter().map(|(name, all)| format!("\"{name}\":[\n{}]", rows(all)));
-    let mut out = format!("{{{},\n\"settings\":{{", tables.collect::<Vec<_>>().join(",\n"));
+    let tables = measured.tables().map(|table| format!("\"{}\":[\n{}]", table.name, rows(table.rows)));
+    let mut out = format!("{{{},\n\"settings\":{{", tables.join(",\n"));
     for (place, (name, value)) in chosen.settings.pairs().iter().enumerate() {
         out.push_str(if place == 0 { "" } else { "," });
         field(&mut out, name, value);

@@ -1,4 +1,5 @@
-//! `kring tune`: looks at the host and sets it up. Runs no shard. Changes the host only by `apply`.
+//! `kring tune`: looks at the host, sets it up, measures its disk. Runs beside no broker's shard; only `disk` runs one
+//! of its own. Changes the host only by `apply`.
 
 mod disk;
 mod json;
