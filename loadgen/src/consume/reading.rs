@@ -17,18 +17,28 @@ use crate::verify::Stream;
 const MAX_BATCH_BYTES: u64 = 256 << 20;
 
 impl Consumer {
-    pub(super) fn partition(&mut self, data: PartitionData, at: Monotonic) -> Result<Amount, ClientError> {
+    pub(super) fn partition(
+        &mut self,
+        topic: &str,
+        data: PartitionData,
+        at: Monotonic,
+    ) -> Result<Amount, ClientError> {
+        let slot = self.slot(topic, data.partition_index)?;
         let code = ErrorCode(data.error_code);
         if code.is_err() {
-            return Err(ClientError::refused(format!("partition {}", data.partition_index), code));
+            let title = self.plan.topics.layout.title(self.cursors[slot].partition);
+            return Err(ClientError::refused(title, code));
         }
         let records = data.records.as_ref().and_then(|records| records.as_bytes()).cloned();
-        let Some(slot) = self.cursors.iter().position(|cursor| cursor.partition == data.partition_index)
-        else {
-            return Err(ClientError::Missing(format!("what was asked, but of {}", data.partition_index)));
-        };
         self.cursors[slot].high_watermark = data.high_watermark;
         self.batches(slot, records.unwrap_or_default(), at)
+    }
+
+    /// The cursor of what an answer names.
+    fn slot(&self, topic: &str, index: i32) -> Result<usize, ClientError> {
+        let found = self.plan.topics.layout.find(topic, index);
+        let slot = self.cursors.iter().position(|cursor| found == Some(cursor.partition));
+        slot.ok_or_else(|| ClientError::Missing(format!("what was asked, but of {index} of {topic}")))
     }
 
     fn batches(&mut self, slot: usize, records: Bytes, at: Monotonic) -> Result<Amount, ClientError> {

@@ -66,7 +66,7 @@ pub async fn connect(plan: &Plan, index: u32) -> Result<Connected, ClientError> 
         connections.push(Connection::open(&endpoint).await?);
     }
     let producer_id = match (plan.settings.idempotence, connections.first_mut()) {
-        (true, Some(connection)) => Some(init_producer_id(connection, &plan.topic.versions).await?),
+        (true, Some(connection)) => Some(init_producer_id(connection, &plan.topics.versions).await?),
         _ => None,
     };
     Ok(Connected { index, connections, producer_id })
@@ -108,15 +108,15 @@ impl Producer {
         let (endpoints, routes) = plan.endpoints();
         let lanes = routes.iter().map(|_| Lane::new(producer_id)).collect();
         let mut producer = Producer {
-            desk: Rc::new(Desk::new(counters, lanes)),
+            desk: Rc::new(Desk::new(counters, plan.topics.layout.clone(), lanes)),
             source: source(&plan, index, window),
             router: Router::new(settings, index, routes.len()),
             gather: Gather::new(index, routes.len(), bounds(&plan), Compression::default_of(settings.codec)),
             payload: plan.payload(),
             pending: None,
             frame: Rc::new(ProduceFrame::new(
-                plan.topic.versions.produce,
-                &plan.topic.name,
+                plan.topics.versions.produce,
+                plan.topics.layout.names(),
                 settings.acks.as_i16(),
             )),
             pipes: Vec::new(),
@@ -133,7 +133,7 @@ impl Producer {
     }
 
     fn pipe(&self, connection: Connection) -> Pipe {
-        Pipe::new(connection, &self.desk, &self.frame, self.plan.topic.versions.produce)
+        Pipe::new(connection, &self.desk, &self.frame, self.plan.topics.versions.produce)
     }
 
     fn window(&self) -> Window {
@@ -395,7 +395,7 @@ impl Producer {
     async fn reconnect(&mut self) -> Result<(), ClientError> {
         // Set again by what fails from here on.
         self.desk.stale.set(false);
-        let leaders = refresh_leaders(&self.endpoints, &self.plan.topic).await?;
+        let leaders = refresh_leaders(&self.endpoints, &self.plan.topics).await?;
         for (partition, leader) in leaders.into_iter().enumerate() {
             let known = self.endpoints.iter().position(|endpoint| endpoint.name == leader.name);
             let place = known.unwrap_or(self.endpoints.len());
@@ -417,7 +417,7 @@ impl Producer {
             return Ok(());
         }
         let mut connection = Connection::open(&self.endpoints[self.routes[0]]).await?;
-        let producer = init_producer_id(&mut connection, &self.plan.topic.versions).await?;
+        let producer = init_producer_id(&mut connection, &self.plan.topics.versions).await?;
         let mut lanes = self.desk.lanes.borrow_mut();
         lanes.iter_mut().filter(|lane| lane.needs_producer_id()).for_each(|lane| lane.renew(producer));
         Ok(())
