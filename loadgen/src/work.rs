@@ -31,7 +31,7 @@ pub struct Plan {
     pub server: Endpoint,
     /// None where none was named.
     pub topics: Topics,
-    /// In every record, so that records of other runs are told apart.
+    /// What records say of the run, with the number of their topic added.
     pub run: u64,
 }
 
@@ -57,6 +57,17 @@ pub fn routes(leaders: &[Endpoint]) -> (Vec<Endpoint>, Vec<usize>) {
 }
 
 impl Plan {
+    /// What records of this partition's topic say, so that those of other runs, and of other topics, are told apart.
+    pub fn run_of(&self, partition: i32) -> u64 {
+        self.run.wrapping_add(self.topics.layout.place(partition).topic as u64)
+    }
+
+    /// The topic that a record was sent to; `None` when it is of another run.
+    pub fn sent_to(&self, run: u64) -> Option<usize> {
+        let topic = run.wrapping_sub(self.run);
+        usize::try_from(topic).ok().filter(|topic| *topic < self.topics.layout.count())
+    }
+
     /// What makes and checks the values of this run.
     pub fn payload(&self) -> Payload {
         Payload::new(self.settings.record_size.clone(), self.settings.filler, self.settings.seed)
@@ -66,9 +77,9 @@ impl Plan {
 /// Finds, or makes, what the run needs.
 pub async fn prepare(settings: Settings) -> Result<Plan, ClientError> {
     let server = Endpoint::resolve(&settings.host, settings.port, settings.request_timeout).await?;
-    let topics = match settings.topic.as_str() {
-        "" => no_topic(&server).await?,
-        name => open_topics(&server, &[name.to_owned()], settings.partitions).await?,
+    let topics = match settings.topic_names().as_slice() {
+        [] => no_topic(&server).await?,
+        names => open_topics(&server, names, settings.partitions).await?,
     };
     let mut plan = Plan { settings, server, topics, run: random_u64() };
     if plan.settings.group.name.is_empty() {

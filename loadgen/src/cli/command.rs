@@ -235,6 +235,15 @@ mod tests {
     }
 
     #[test]
+    fn every_workload_that_needs_a_topic_takes_several() {
+        for args in ["produce --max", "consume", "e2e --max", "mixed --max", "groups"] {
+            let topics = |more| settings(&format!("kring-loadgen {args} --topic t {more}")).map(|s| s.topics);
+            assert_eq!((topics(""), topics("--topics 3")), (Ok(1), Ok(3)), "{args}");
+            assert!(topics("--topics 0").is_err(), "{args}");
+        }
+    }
+
+    #[test]
     fn a_pace_must_be_chosen_and_only_one() {
         assert!(settings("kring-loadgen produce --topic t").is_err());
         assert!(settings("kring-loadgen produce --topic t --rate 5 --max").is_err());
@@ -271,6 +280,7 @@ mod tests {
             "groups --topic t --count 5",
             "groups --topic t --warm-up 1",
             "connections --partitions 3",
+            "connections --topic t --topics 2",
             "connections --slow-read 100",
             "connections --request-timeout 0",
         ] {

@@ -72,12 +72,22 @@ impl Consumer {
         while let Some(record) = records.next_ref() {
             let record = record?;
             let value = record.value.unwrap_or_default();
-            let stamp = Stamp::read(value).filter(|stamp| stamp.run == self.plan.run);
-            if let Some(stamp) = stamp.filter(|_| record.offset >= position) {
-                self.received(partition, &stamp, value, at);
+            if let Some(stamp) = Stamp::read(value).filter(|_| record.offset >= position) {
+                self.arrived(partition, &stamp, value, at);
             }
         }
         Ok(())
+    }
+
+    /// Records of other runs are nobody's business here; one that was sent to another topic is not what was sent to
+    /// this one.
+    fn arrived(&self, partition: i32, stamp: &Stamp, value: &[u8], at: Monotonic) {
+        let here = self.plan.topics.layout.place(partition).topic;
+        match self.plan.sent_to(stamp.run) {
+            Some(topic) if topic == here => self.received(partition, stamp, value, at),
+            Some(_) if self.counters.verify => self.counters.local.arrivals.borrow_mut().changed(),
+            Some(_) | None => {}
+        }
     }
 
     fn received(&self, partition: i32, stamp: &Stamp, value: &[u8], at: Monotonic) {

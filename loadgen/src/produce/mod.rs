@@ -38,7 +38,7 @@ use frame::ProduceFrame;
 use gather::{Bounds, Gather, Record, record_bytes};
 use lane::{Cause, Lane};
 use pipe::{Desk, Pipe};
-use router::Router;
+use router::{Draw, Router};
 
 /// How long after the end what was due before it may still be sent: a broker that keeps up needs a moment.
 const GRACE: Duration = Duration::from_secs(1);
@@ -76,7 +76,7 @@ pub async fn connect(plan: &Plan, index: u32) -> Result<Connected, ClientError> 
 #[derive(Clone, Copy)]
 struct Due {
     intended: Monotonic,
-    key: Option<u64>,
+    key: Option<Draw>,
 }
 
 /// A producer at work.
@@ -110,7 +110,7 @@ impl Producer {
         let mut producer = Producer {
             desk: Rc::new(Desk::new(counters, plan.topics.layout.clone(), lanes)),
             source: source(&plan, index, window),
-            router: Router::new(settings, index, routes.len()),
+            router: Router::new(settings, index, &plan.topics.layout),
             gather: Gather::new(index, routes.len(), bounds(&plan), Compression::default_of(settings.codec)),
             payload: plan.payload(),
             pending: None,
@@ -310,7 +310,12 @@ impl Producer {
     fn append(&mut self, partition: usize, due: Due, wall_ms: i64) -> Result<(), BuildError> {
         let stream = self.gather.stream(partition);
         let number = self.gather.next_number(partition);
-        let stamp = Stamp { run: self.plan.run, producer: stream.producer, number, intended: due.intended };
+        let stamp = Stamp {
+            run: self.plan.run_of(stream.partition),
+            producer: stream.producer,
+            number,
+            intended: due.intended,
+        };
         let bytes = self.payload.size(stream, number);
         let value = self.payload.value(&stamp, bytes);
         let record = Record { intended: due.intended, wall_ms, key: self.router.text(due.key), value };
