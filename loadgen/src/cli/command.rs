@@ -21,7 +21,7 @@ pub enum Command {
         #[command(flatten)]
         load: Load,
     },
-    /// Read a topic from its beginning to the end that it had at the start
+    /// Read the topics from their beginning to the end that they had at the start
     Consume {
         #[command(flatten)]
         common: Common,
@@ -41,7 +41,7 @@ pub enum Command {
         #[command(flatten)]
         verifying: Verifying,
     },
-    /// Produce, follow what is produced, and read the history of the topic, all at once; each measured apart
+    /// Produce, follow what is produced, and read the history of the topics, all at once; each measured apart
     Mixed {
         #[command(flatten)]
         common: Common,
