@@ -19,6 +19,7 @@ def run(ctx):
     load = Load(ctx, broker)
     producing(ctx, load)
     receiving(ctx, load)
+    topics(ctx, load)
     keys(ctx, load)
     groups(ctx, load)
     connections(ctx, load)
@@ -105,6 +106,37 @@ def receiving(ctx, load):
         for measure in ("acknowledged", "received", "fetched", "history fetch round trip"):
             good(result, measure)
         assert result["amounts"]["history"]["records"] > 0 and result["verified"]["good"], result["verified"]
+
+
+def topics(ctx, load):
+    several = ["--topic", "many", "--topics", 5]
+    with ctx.case("several topics in one run: made, verified, and read again with their history"):
+        for more in (["--partitions", 3, "--keys", 100], ["--idempotence"]):
+            result = load("e2e", *several, *more, "--rate", 2000, *E2E)
+            about(good(result, "received")["count"], 4000)
+            assert result["verified"]["good"] and result["verified"]["acknowledged"] >= 4000, result["verified"]
+            assert result["settings"]["topics"] == "5", result["settings"]
+        result = load("mixed", *several, "--rate", 1000, "--consumers", 2, *E2E)
+        assert result["amounts"]["history"]["records"] > 0 and result["verified"]["good"], result["verified"]
+        result = load("consume", *several)
+        assert result["amounts"]["consumed"]["records"] > 9000, result["amounts"]
+    with ctx.case("Kafka's own tools see about the same load in each of the topics, and some in every partition"):
+        out = ctx.tool(load.broker, "kafka-get-offsets", "--topic", "many-.*").out
+        ends = {}
+        for line in out.split():
+            topic, _, end = line.split(":")
+            ends.setdefault(topic, []).append(int(end))
+        assert sorted(ends) == [f"many-{n}" for n in range(5)], ends
+        sums = [sum(partitions) for partitions in ends.values()]
+        assert all(len(partitions) == 3 and min(partitions) > 0 for partitions in ends.values()), ends
+        # Without keys batches take turns, not records.
+        assert max(sums) < 1.5 * min(sums), sums
+    with ctx.case("members of a group read several topics"):
+        result = load("groups", *several, "--members", 3, "--change-every", 2, "--heartbeat-ms", 200,
+                      "--commit-ms", 200, "--duration", 6, "--threads", 1)
+        good(result, "offset commit")
+        assert result["counts"]["rebalances"] >= 2, result["counts"]
+        assert result["amounts"]["consumed"]["records"] > 9000, result["amounts"]
 
 
 def keys(ctx, load):

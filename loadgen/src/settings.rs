@@ -100,7 +100,9 @@ pub struct Settings {
     pub host: String,
     pub port: u16,
     pub topic: String,
-    /// Makes the topic with this many partitions when it is not there.
+    /// Above 1 these are loaded instead: the name with `-0`, `-1` and so on behind it.
+    pub topics: u32,
+    /// Makes each topic with this many partitions when it is not there.
     pub partitions: Option<i32>,
     /// A request that is not answered by then has failed, and its connection with it.
     pub request_timeout: Duration,
@@ -153,6 +155,7 @@ impl Settings {
             host: "localhost".to_owned(),
             port: 9092,
             topic: topic.to_owned(),
+            topics: 1,
             partitions: None,
             request_timeout: Duration::from_secs(30),
             producers: 1,
@@ -209,12 +212,21 @@ impl Settings {
         }
     }
 
+    /// The topics under load; empty where none was named.
+    pub fn topic_names(&self) -> Vec<String> {
+        match (self.topic.as_str(), self.topics) {
+            ("", _) => Vec::new(),
+            (topic, 0 | 1) => vec![topic.to_owned()],
+            (topic, topics) => (0..topics).map(|number| format!("{topic}-{number}")).collect(),
+        }
+    }
+
     /// Names and values, for the head of a report.
     pub fn rows(&self) -> Vec<(&'static str, String)> {
         let mut rows =
             vec![("workload", self.workload.to_string()), ("server", format!("{}:{}", self.host, self.port))];
         rows.push(("request timeout s", self.request_timeout.as_secs_f64().to_string()));
-        rows.extend(Some(("topic", self.topic.clone())).filter(|(_, topic)| !topic.is_empty()));
+        rows.extend(self.topic_rows());
         if self.produces() {
             rows.extend(self.producing());
         }
@@ -230,6 +242,17 @@ impl Settings {
         rows.extend(self.count.map(|count| ("records at most", count.to_string())));
         rows.push(("duration s", self.duration.as_secs_f64().to_string()));
         rows
+    }
+
+    /// How many topics there are is said where it is more than the one that is named.
+    fn topic_rows(&self) -> Vec<(&'static str, String)> {
+        match self.topic_names().as_slice() {
+            [] => Vec::new(),
+            [topic] => vec![("topic", topic.clone())],
+            [first, .., last] => {
+                vec![("topic", format!("{first} to {last}")), ("topics", self.topics.to_string())]
+            }
+        }
     }
 
     fn consuming(&self) -> Vec<(&'static str, String)> {
@@ -337,5 +360,31 @@ impl fmt::Display for Acks {
             Acks::Leader => "1",
             Acks::None => "0",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_topics(topics: u32) -> Settings {
+        Settings { topics, ..Settings::of(Workload::Produce, "load") }
+    }
+
+    #[test]
+    fn one_topic_has_the_name_that_was_given_and_several_are_numbered() {
+        assert_eq!(with_topics(1).topic_names(), ["load"]);
+        assert_eq!(with_topics(3).topic_names(), ["load-0", "load-1", "load-2"]);
+        assert!(Settings { topics: 3, ..Settings::of(Workload::Connections, "") }.topic_names().is_empty());
+    }
+
+    #[test]
+    fn a_report_says_how_many_topics_there_were() {
+        let told = |topics| {
+            let rows = with_topics(topics).rows();
+            rows.into_iter().filter(|(name, _)| name.starts_with("topic")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(1), [("topic", "load".to_owned())]);
+        assert_eq!(told(12), [("topic", "load-0 to load-11".to_owned()), ("topics", "12".to_owned())]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | bytes | field |
 //! |---|---|
-//! | 0–7 | run id |
+//! | 0–7 | run id, plus the number of the topic |
 //! | 8–11 | producer |
 //! | 12–19 | number of the record among those of its producer and partition |
 //! | 20–27 | intended send time, monotonic ns of this machine since it started |

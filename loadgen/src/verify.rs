@@ -121,7 +121,7 @@ impl Arrivals {
         arrived.next = number + 1;
     }
 
-    /// A record arrived whose value is not what was sent.
+    /// A record arrived whose value is not what was sent, or was sent to another topic.
     pub fn changed(&mut self) {
         self.changed += 1;
     }
@@ -143,7 +143,7 @@ pub struct Judgement {
     pub doubled: u64,
     /// Received after a later one.
     pub reordered: u64,
-    /// Received with another value than was sent.
+    /// Received with another value than was sent, or from another topic than it was sent to.
     pub changed: u64,
 }
 

@@ -8,7 +8,7 @@ use kring_runtime::channel::{Receiver, Sender};
 use kring_runtime::process::thread_cpu;
 use kring_runtime::{Monotonic, Queue, Task, now, random_u64, sleep_until, spawn, wall_ms};
 
-use crate::client::{ClientError, Endpoint, Topic, no_topic, open_topic};
+use crate::client::{ClientError, Endpoint, Topics, no_topic, open_topics};
 use crate::connections;
 use crate::consume::{self, Consumer, Role};
 use crate::counters::Counters;
@@ -29,16 +29,16 @@ pub struct Plan {
     pub settings: Settings,
     /// The broker that was named.
     pub server: Endpoint,
-    /// Without partitions where none was named.
-    pub topic: Topic,
-    /// In every record, so that records of other runs are told apart.
+    /// None where none was named.
+    pub topics: Topics,
+    /// What records say of the run, with the number of their topic added.
     pub run: u64,
 }
 
 impl Plan {
     /// The brokers that led partitions before the run, and for each partition which of them.
     pub fn endpoints(&self) -> (Vec<Endpoint>, Vec<usize>) {
-        routes(&self.topic.leaders)
+        routes(&self.topics.leaders)
     }
 }
 
@@ -57,6 +57,17 @@ pub fn routes(leaders: &[Endpoint]) -> (Vec<Endpoint>, Vec<usize>) {
 }
 
 impl Plan {
+    /// What records of this partition's topic say, so that those of other runs, and of other topics, are told apart.
+    pub fn run_of(&self, partition: i32) -> u64 {
+        self.run.wrapping_add(self.topics.layout.place(partition).topic as u64)
+    }
+
+    /// The topic that a record was sent to; `None` when it is of another run.
+    pub fn sent_to(&self, run: u64) -> Option<usize> {
+        let topic = run.wrapping_sub(self.run);
+        usize::try_from(topic).ok().filter(|topic| *topic < self.topics.layout.count())
+    }
+
     /// What makes and checks the values of this run.
     pub fn payload(&self) -> Payload {
         Payload::new(self.settings.record_size.clone(), self.settings.filler, self.settings.seed)
@@ -66,11 +77,11 @@ impl Plan {
 /// Finds, or makes, what the run needs.
 pub async fn prepare(settings: Settings) -> Result<Plan, ClientError> {
     let server = Endpoint::resolve(&settings.host, settings.port, settings.request_timeout).await?;
-    let topic = match settings.topic.as_str() {
-        "" => no_topic(&server).await?,
-        name => open_topic(&server, name, settings.partitions).await?,
+    let topics = match settings.topic_names().as_slice() {
+        [] => no_topic(&server).await?,
+        names => open_topics(&server, names, settings.partitions).await?,
     };
-    let mut plan = Plan { settings, server, topic, run: random_u64() };
+    let mut plan = Plan { settings, server, topics, run: random_u64() };
     if plan.settings.group.name.is_empty() {
         plan.settings.group.name = format!("kring-loadgen-{:016x}", plan.run);
     }
@@ -124,7 +135,8 @@ type Told = (usize, Slot);
 impl Worker {
     pub fn new(plan: Plan, shards: usize) -> Worker {
         let producers = if plan.settings.produces() { plan.settings.producers as usize } else { 0 };
-        let shared = Shared::new(shards, producers, plan.topic.leaders.len(), plan.settings.start_at);
+        let partitions = plan.topics.layout.partitions();
+        let shared = Shared::new(shards, producers, partitions, plan.settings.start_at);
         Worker { plan: Arc::new(plan), shared, stage: Arc::default(), shards, live: None }
     }
 

@@ -21,7 +21,7 @@ pub enum Command {
         #[command(flatten)]
         load: Load,
     },
-    /// Read a topic from its beginning to the end that it had at the start
+    /// Read the topics from their beginning to the end that they had at the start
     Consume {
         #[command(flatten)]
         common: Common,
@@ -41,7 +41,7 @@ pub enum Command {
         #[command(flatten)]
         verifying: Verifying,
     },
-    /// Produce, follow what is produced, and read the history of the topic, all at once; each measured apart
+    /// Produce, follow what is produced, and read the history of the topics, all at once; each measured apart
     Mixed {
         #[command(flatten)]
         common: Common,
@@ -235,6 +235,15 @@ mod tests {
     }
 
     #[test]
+    fn every_workload_that_needs_a_topic_takes_several() {
+        for args in ["produce --max", "consume", "e2e --max", "mixed --max", "groups"] {
+            let topics = |more| settings(&format!("kring-loadgen {args} --topic t {more}")).map(|s| s.topics);
+            assert_eq!((topics(""), topics("--topics 3")), (Ok(1), Ok(3)), "{args}");
+            assert!(topics("--topics 0").is_err(), "{args}");
+        }
+    }
+
+    #[test]
     fn a_pace_must_be_chosen_and_only_one() {
         assert!(settings("kring-loadgen produce --topic t").is_err());
         assert!(settings("kring-loadgen produce --topic t --rate 5 --max").is_err());
@@ -271,6 +280,7 @@ mod tests {
             "groups --topic t --count 5",
             "groups --topic t --warm-up 1",
             "connections --partitions 3",
+            "connections --topic t --topics 2",
             "connections --slow-read 100",
             "connections --request-timeout 0",
         ] {

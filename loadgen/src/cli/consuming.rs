@@ -26,7 +26,7 @@ impl Consuming {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Consumers")]
 pub struct History {
-    /// Consumers that read the topic from its beginning, again and again, until the producers are done
+    /// Consumers that read the topics from their beginning, again and again, until the producers are done
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     history_readers: u32,
 }

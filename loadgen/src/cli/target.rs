@@ -16,7 +16,10 @@ pub struct Target {
     /// The topic
     #[arg(long, value_name = "NAME")]
     pub topic: String,
-    /// Make the topic with this many partitions when it is not there
+    /// Topics: above 1 they are called NAME-0 to NAME-(N-1), and share the load
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    topics: u32,
+    /// Make each topic with this many partitions when it is not there
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: Option<i32>,
     #[command(flatten)]
@@ -34,13 +37,14 @@ pub struct Patience {
 impl Target {
     /// A topic that is there.
     pub fn new(server: String, topic: String, patience: Patience) -> Target {
-        Target { server, topic, partitions: None, patience }
+        Target { server, topic, topics: 1, partitions: None, patience }
     }
 
     pub fn apply(&self, settings: &mut Settings) -> Result<(), String> {
         let (host, port) = self.server.rsplit_once(':').unwrap_or((&self.server, "9092"));
         settings.port = port.parse().map_err(|_| format!("{} is not HOST:PORT", self.server))?;
         settings.host = host.trim_matches(['[', ']']).to_owned();
+        settings.topics = self.topics;
         settings.partitions = self.partitions;
         settings.request_timeout = self.patience.request_timeout;
         Ok(())

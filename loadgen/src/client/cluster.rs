@@ -1,4 +1,4 @@
-//! What must be known before the load: versions, the topic, its leaders and its offsets.
+//! What must be known before the load: versions, the topics, their leaders and their offsets.
 //! Everything here happens once, before the clock of the run starts.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use kring_runtime::{Monotonic, net, now, sleep};
 use kring_wire::messages::api_versions_request::ApiVersionsRequest;
 use kring_wire::messages::api_versions_response::ApiVersionsResponse;
 use kring_wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use kring_wire::messages::create_topics_response::CreateTopicsResponse;
 use kring_wire::messages::init_producer_id_request::InitProducerIdRequest;
 use kring_wire::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
@@ -21,6 +22,7 @@ use kring_wire::{ApiKey, ErrorCode, Str};
 
 use super::connection::Connection;
 use super::error::ClientError;
+use super::layout::Layout;
 
 /// From the last versions that name topics rather than number them.
 const NEWEST_PRODUCE: i16 = 12;
@@ -99,61 +101,71 @@ fn common(answer: &ApiVersionsResponse, key: ApiKey, newest: i16) -> Result<i16,
     version.ok_or(ClientError::Version { api: key.name() })
 }
 
-/// A topic under load.
+/// The topics under load.
 #[derive(Clone, Debug)]
-pub struct Topic {
-    pub name: String,
+pub struct Topics {
+    pub layout: Arc<Layout>,
     /// The leader of each partition.
     pub leaders: Vec<Endpoint>,
     pub versions: Versions,
 }
 
-/// Finds the topic, or makes it when `partitions` says with how many.
-pub async fn open_topic(
+impl Topics {
+    fn new(names: &[String], leaders: Vec<Vec<Endpoint>>, versions: Versions) -> Topics {
+        let partitions = leaders.iter().map(Vec::len);
+        let layout = Arc::new(Layout::new(names.iter().cloned().zip(partitions)));
+        Topics { layout, leaders: leaders.concat(), versions }
+    }
+}
+
+/// Finds the topics, or makes those that are not there when `partitions` says with how many.
+pub async fn open_topics(
     server: &Endpoint,
-    name: &str,
+    names: &[String],
     partitions: Option<i32>,
-) -> Result<Topic, ClientError> {
+) -> Result<Topics, ClientError> {
     let mut connection = Connection::open(server).await?;
     let versions = Versions::ask(&mut connection).await?;
     let deadline = now() + TOPIC_TIMEOUT;
     let mut made = false;
     loop {
-        let answer = describe(&mut connection, &versions, name).await?;
-        let topic = only_topic(&answer, name)?;
-        if ErrorCode(topic.error_code) == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION && !made {
-            create(&mut connection, &versions, name, partitions).await?;
+        let answer = describe(&mut connection, &versions, names).await?;
+        let described = described(&answer, names)?;
+        let absent = absent(names, &described);
+        if !absent.is_empty() && !made {
+            create(&mut connection, &versions, &absent, partitions).await?;
             made = true;
-        } else if let Some(leaders) = leaders(&answer, topic, partitions, server.request_timeout).await? {
-            let topic = Topic { name: name.to_owned(), leaders, versions };
+        } else if let Some(leaders) = leaders(&answer, &described, partitions, server.request_timeout).await?
+        {
+            let topics = Topics::new(names, leaders, versions);
             if made {
-                settle(&topic, deadline).await?;
+                settle(&topics, deadline).await?;
             }
-            return Ok(topic);
+            return Ok(topics);
         }
         if now() >= deadline {
-            return Err(ClientError::Topic(format!("topic {name} has partitions without a leader")));
+            return Err(leaderless(&described));
         }
         sleep(POLL).await;
     }
 }
 
 /// For clients that only connect.
-pub async fn no_topic(server: &Endpoint) -> Result<Topic, ClientError> {
+pub async fn no_topic(server: &Endpoint) -> Result<Topics, ClientError> {
     let versions = Versions::ask(&mut Connection::open(server).await?).await?;
-    Ok(Topic { name: String::new(), leaders: Vec::new(), versions })
+    Ok(Topics::new(&[], Vec::new(), versions))
 }
 
 /// A leader that was just named may not know yet that it is one.
-async fn settle(topic: &Topic, deadline: Monotonic) -> Result<(), ClientError> {
+async fn settle(topics: &Topics, deadline: Monotonic) -> Result<(), ClientError> {
     let mut connections = BTreeMap::new();
-    for (partition, leader) in (0..).zip(&topic.leaders) {
+    for (partition, leader) in (0..).zip(&topics.leaders) {
         let connection = match connections.entry(&leader.name) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(Connection::open(leader).await?),
         };
         loop {
-            match list_offsets(connection, topic, &[partition], -1).await {
+            match list_offsets(connection, topics, &[partition], -1).await {
                 Ok(_) => break,
                 Err(ClientError::Refused { code, .. }) if code.is_retriable() && now() < deadline => {
                     sleep(POLL).await;
@@ -168,46 +180,66 @@ async fn settle(topic: &Topic, deadline: Monotonic) -> Result<(), ClientError> {
 async fn describe(
     connection: &mut Connection,
     versions: &Versions,
-    name: &str,
+    names: &[impl AsRef<str>],
 ) -> Result<MetadataResponse, ClientError> {
-    let topic = MetadataRequestTopic { name: Some(Str::from(name)), ..Default::default() };
+    let topic =
+        |name: &_| MetadataRequestTopic { name: Some(Str::from(AsRef::as_ref(name))), ..Default::default() };
     let request = MetadataRequest {
-        topics: Some(vec![topic]),
+        topics: Some(names.iter().map(topic).collect()),
         allow_auto_topic_creation: false,
         ..MetadataRequest::default()
     };
     connection.call(versions.metadata, &request).await
 }
 
-fn only_topic<'a>(
+/// What the answer says of these topics, in their order.
+fn described<'a>(
     answer: &'a MetadataResponse,
-    name: &str,
-) -> Result<&'a MetadataResponseTopic, ClientError> {
-    let named = |topic: &&MetadataResponseTopic| topic.name.as_deref() == Some(name);
-    answer.topics.iter().find(named).ok_or_else(|| ClientError::Missing(format!("topic {name}")))
+    names: &[impl AsRef<str>],
+) -> Result<Vec<&'a MetadataResponseTopic>, ClientError> {
+    let named = |topic: &'a MetadataResponseTopic| Some((topic.name.as_deref()?, topic));
+    let found: BTreeMap<&str, _> = answer.topics.iter().filter_map(named).collect();
+    let topic = |name: &_| {
+        let name = AsRef::as_ref(name);
+        found.get(name).copied().ok_or_else(|| ClientError::Missing(format!("topic {name}")))
+    };
+    names.iter().map(topic).collect()
+}
+
+/// The topics that are not there.
+fn absent<'a>(names: &'a [String], described: &[&MetadataResponseTopic]) -> Vec<&'a str> {
+    let unknown = |(_, topic): &(_, &&MetadataResponseTopic)| {
+        ErrorCode(topic.error_code) == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+    };
+    names.iter().zip(described).filter(unknown).map(|(name, _)| name.as_str()).collect()
 }
 
 async fn create(
     connection: &mut Connection,
     versions: &Versions,
-    name: &str,
+    names: &[&str],
     partitions: Option<i32>,
 ) -> Result<(), ClientError> {
     let Some(num_partitions) = partitions else {
-        let sentence = format!("there is no topic {name}; --partitions N makes it");
+        let sentence = format!("there is no topic {}; --partitions N makes it", names[0]);
         return Err(ClientError::Topic(sentence));
     };
-    let topic = CreatableTopic {
-        name: Str::from(name),
+    let topic = |name: &&str| CreatableTopic {
+        name: Str::from(*name),
         num_partitions,
         // The broker's default.
         replication_factor: -1,
         ..CreatableTopic::default()
     };
-    let request =
-        CreateTopicsRequest { topics: vec![topic], timeout_ms: CREATE_TIMEOUT_MS, validate_only: false };
+    let topics = names.iter().map(topic).collect();
+    let request = CreateTopicsRequest { topics, timeout_ms: CREATE_TIMEOUT_MS, validate_only: false };
     let answer = connection.call(versions.create_topics, &request).await?;
-    let result = answer.topics.first().ok_or_else(|| ClientError::Missing(format!("topic {name}")))?;
+    names.iter().try_for_each(|name| created(&answer, name))
+}
+
+fn created(answer: &CreateTopicsResponse, name: &str) -> Result<(), ClientError> {
+    let result = answer.topics.iter().find(|result| result.name.as_str() == name);
+    let result = result.ok_or_else(|| ClientError::Missing(format!("topic {name}")))?;
     let code = ErrorCode(result.error_code);
     if code.is_ok() || code == ErrorCode::TOPIC_ALREADY_EXISTS {
         return Ok(());
@@ -217,10 +249,10 @@ async fn create(
 }
 
 /// The leaders of all partitions, as the first of these brokers says that answers.
-pub async fn refresh_leaders(brokers: &[Endpoint], topic: &Topic) -> Result<Vec<Endpoint>, ClientError> {
+pub async fn refresh_leaders(brokers: &[Endpoint], topics: &Topics) -> Result<Vec<Endpoint>, ClientError> {
     let mut last = ClientError::Closed;
     for broker in brokers {
-        match ask_leaders(broker, topic).await {
+        match ask_leaders(broker, topics).await {
             Ok(leaders) => return Ok(leaders),
             Err(error) => last = error,
         }
@@ -228,16 +260,22 @@ pub async fn refresh_leaders(brokers: &[Endpoint], topic: &Topic) -> Result<Vec<
     Err(last)
 }
 
-async fn ask_leaders(broker: &Endpoint, topic: &Topic) -> Result<Vec<Endpoint>, ClientError> {
+async fn ask_leaders(broker: &Endpoint, topics: &Topics) -> Result<Vec<Endpoint>, ClientError> {
     let mut connection = Connection::open(broker).await?;
-    let answer = describe(&mut connection, &topic.versions, &topic.name).await?;
-    let found = leaders(&answer, only_topic(&answer, &topic.name)?, None, broker.request_timeout).await?;
-    let found = found.filter(|leaders| leaders.len() >= topic.leaders.len());
-    let mut leaders =
-        found.ok_or_else(|| ClientError::refused("Metadata", ErrorCode::LEADER_NOT_AVAILABLE))?;
-    // Partitions that were added since have no part in the run.
-    leaders.truncate(topic.leaders.len());
-    Ok(leaders)
+    let names: Vec<&str> = topics.layout.names().collect();
+    let answer = describe(&mut connection, &topics.versions, &names).await?;
+    let found = leaders(&answer, &described(&answer, &names)?, None, broker.request_timeout).await?;
+    let known = |leaders| own_partitions(&topics.layout, leaders);
+    found.and_then(known).ok_or_else(|| ClientError::refused("Metadata", ErrorCode::LEADER_NOT_AVAILABLE))
+}
+
+/// Without partitions that were added since, which have no part in the run; `None` where some are missing.
+fn own_partitions(layout: &Layout, leaders: Vec<Vec<Endpoint>>) -> Option<Vec<Endpoint>> {
+    let mut own = Vec::with_capacity(layout.partitions());
+    for ((_, partitions), leaders) in layout.topics().zip(leaders) {
+        own.extend_from_slice(leaders.get(..partitions.len())?);
+    }
+    Some(own)
 }
 
 /// A producer id and its epoch, for a producer without transactions.
@@ -263,13 +301,30 @@ pub async fn init_producer_id(
     }
 }
 
-/// `None` while a partition has no leader yet.
+/// The leaders of these topics' partitions; `None` while a partition has no leader yet.
 async fn leaders(
     answer: &MetadataResponse,
-    topic: &MetadataResponseTopic,
+    topics: &[&MetadataResponseTopic],
     partitions: Option<i32>,
     request_timeout: Duration,
-) -> Result<Option<Vec<Endpoint>>, ClientError> {
+) -> Result<Option<Vec<Vec<Endpoint>>>, ClientError> {
+    let mut ids = Vec::new();
+    for topic in topics {
+        let Some(own) = leader_ids(topic)? else { return Ok(None) };
+        check_count(topic, own.len(), partitions)?;
+        ids.push(own);
+    }
+    let mut endpoints = BTreeMap::new();
+    for broker in &answer.brokers {
+        let port = u16::try_from(broker.port).unwrap_or(0);
+        endpoints.insert(broker.node_id, Endpoint::resolve(&broker.host, port, request_timeout).await?);
+    }
+    let known = |ids: &Vec<i32>| ids.iter().map(|leader| endpoints.get(leader).cloned()).collect();
+    Ok(ids.iter().map(known).collect())
+}
+
+/// The broker that leads each partition; `None` while one has none.
+fn leader_ids(topic: &MetadataResponseTopic) -> Result<Option<Vec<i32>>, ClientError> {
     let code = ErrorCode(topic.error_code);
     if code.is_err() && !code.is_retriable() {
         return Err(ClientError::refused("Metadata", code));
@@ -279,13 +334,14 @@ async fn leaders(
     if code.is_err() || leaders.is_empty() || leaders.iter().any(|(_, leader)| *leader < 0) {
         return Ok(None);
     }
-    check_count(topic, leaders.len(), partitions)?;
-    let mut endpoints = BTreeMap::new();
-    for broker in &answer.brokers {
-        let port = u16::try_from(broker.port).unwrap_or(0);
-        endpoints.insert(broker.node_id, Endpoint::resolve(&broker.host, port, request_timeout).await?);
-    }
-    Ok(leaders.iter().map(|(_, leader)| endpoints.get(leader).cloned()).collect())
+    Ok(Some(leaders.into_iter().map(|(_, leader)| leader).collect()))
+}
+
+/// Names the first topic that is waited for; all of them have leaders where one of the leaders is unknown.
+fn leaderless(topics: &[&MetadataResponseTopic]) -> ClientError {
+    let waiting = topics.iter().find(|topic| matches!(leader_ids(topic), Ok(None)));
+    let name = waiting.or(topics.first()).and_then(|topic| topic.name.as_deref()).unwrap_or_default();
+    ClientError::Topic(format!("topic {name} has partitions without a leader"))
 }
 
 fn check_count(
@@ -303,29 +359,42 @@ fn check_count(
 /// Offsets of these partitions, all led by one broker, in their order. `timestamp` is −1 for the end, −2 for the start.
 pub async fn list_offsets(
     connection: &mut Connection,
-    topic: &Topic,
+    topics: &Topics,
     partitions: &[i32],
     timestamp: i64,
 ) -> Result<Vec<i64>, ClientError> {
-    let partition = |index: &i32| ListOffsetsPartition {
-        partition_index: *index,
+    let layout = &topics.layout;
+    let request = list_offsets_request(layout, partitions, timestamp);
+    let answer = connection.call(topics.versions.list_offsets, &request).await?;
+    let mut found = BTreeMap::new();
+    for topic in &answer.topics {
+        for partition in &topic.partitions {
+            found.insert(layout.find(&topic.name, partition.partition_index), partition);
+        }
+    }
+    let offset = |partition: &i32| {
+        let answered = found.get(&Some(*partition));
+        let answered = answered.ok_or_else(|| ClientError::Missing(layout.title(*partition)))?;
+        refuse(answered.error_code, "ListOffsets")?;
+        Ok(answered.offset)
+    };
+    partitions.iter().map(offset).collect()
+}
+
+fn list_offsets_request(layout: &Layout, partitions: &[i32], timestamp: i64) -> ListOffsetsRequest {
+    let partition = |partition: &i32| ListOffsetsPartition {
+        partition_index: layout.index(*partition),
         timestamp,
         ..ListOffsetsPartition::default()
     };
-    let asked = ListOffsetsTopic {
-        name: Str::from(topic.name.as_str()),
-        partitions: partitions.iter().map(partition).collect(),
+    let mut sorted = partitions.to_vec();
+    sorted.sort_by_key(|partition| layout.place(*partition).topic);
+    let topic = |(name, own): (&str, &[i32])| ListOffsetsTopic {
+        name: Str::from(name),
+        partitions: own.iter().map(partition).collect(),
     };
-    let request = ListOffsetsRequest { replica_id: -1, topics: vec![asked], ..ListOffsetsRequest::default() };
-    let answer = connection.call(topic.versions.list_offsets, &request).await?;
-    let found: BTreeMap<_, _> =
-        answer.topics.iter().flat_map(|topic| &topic.partitions).map(|p| (p.partition_index, p)).collect();
-    let offset = |index: &i32| {
-        let partition = found.get(index).ok_or_else(|| ClientError::Missing(format!("partition {index}")))?;
-        refuse(partition.error_code, "ListOffsets")?;
-        Ok(partition.offset)
-    };
-    partitions.iter().map(offset).collect()
+    let topics = layout.stretches(&sorted, |partition| *partition).map(topic).collect();
+    ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() }
 }
 
 fn refuse(code: i16, what: &str) -> Result<(), ClientError> {

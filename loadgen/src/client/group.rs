@@ -13,12 +13,14 @@ use kring_wire::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use kring_wire::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestTopic};
+use kring_wire::messages::offset_fetch_response::OffsetFetchResponse;
 use kring_wire::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssignment};
 use kring_wire::{ApiKey, ErrorCode, Str};
 
 use super::cluster::{Endpoint, Versions};
 use super::connection::Connection;
 use super::error::ClientError;
+use super::layout::Layout;
 
 /// The newest versions that name one group, one topic and one key in the way that older ones do.
 const FIND_COORDINATOR: i16 = 3;
@@ -127,26 +129,21 @@ impl Coordinator {
         refuse(self.connection.call(version, &request).await?.error_code, "Heartbeat")
     }
 
-    /// Commits the next offsets to read of a topic's partitions.
+    /// Commits the next offsets to read of these partitions.
     pub async fn commit(
         &mut self,
         membership: &Membership,
-        topic: &str,
-        offsets: &[(i32, i64)],
+        layout: &Layout,
+        mut offsets: Vec<(i32, i64)>,
     ) -> Result<(), ClientError> {
         let version = self.versions.of(ApiKey::OffsetCommit, OFFSET_COMMIT)?;
-        let partition = |(index, offset): &(i32, i64)| OffsetCommitRequestPartition {
-            partition_index: *index,
-            committed_offset: *offset,
-            ..Default::default()
-        };
-        let partitions = offsets.iter().map(partition).collect();
-        let topic = OffsetCommitRequestTopic { name: Str::from(topic), partitions, ..Default::default() };
+        offsets.sort_by_key(|(partition, _)| layout.place(*partition).topic);
+        let topics = layout.stretches(&offsets, |(partition, _)| *partition);
         let request = OffsetCommitRequest {
             group_id: self.group.clone(),
             generation_id_or_member_epoch: membership.generation,
             member_id: membership.member_id.clone(),
-            topics: vec![topic],
+            topics: topics.map(|(name, own)| committing(layout, name, own)).collect(),
             ..Default::default()
         };
         let answer = self.connection.call(version, &request).await?;
@@ -155,24 +152,18 @@ impl Coordinator {
     }
 
     /// The committed offsets of these partitions in their order; −1 where there is none.
-    pub async fn committed(&mut self, topic: &str, partitions: &[i32]) -> Result<Vec<i64>, ClientError> {
+    pub async fn committed(&mut self, layout: &Layout, partitions: &[i32]) -> Result<Vec<i64>, ClientError> {
         let version = self.versions.of(ApiKey::OffsetFetch, OFFSET_FETCH)?;
-        let asked =
-            OffsetFetchRequestTopic { name: Str::from(topic), partition_indexes: partitions.to_vec() };
-        let request = OffsetFetchRequest {
-            group_id: self.group.clone(),
-            topics: Some(vec![asked]),
-            ..Default::default()
+        let asked = |(name, own): (&str, &[i32])| OffsetFetchRequestTopic {
+            name: Str::from(name),
+            partition_indexes: own.iter().map(|partition| layout.index(*partition)).collect(),
         };
+        let topics = layout.stretches(partitions, |partition| *partition).map(asked).collect();
+        let request =
+            OffsetFetchRequest { group_id: self.group.clone(), topics: Some(topics), ..Default::default() };
         let answer = self.connection.call(version, &request).await?;
         refuse(answer.error_code, "OffsetFetch")?;
-        let found: Vec<_> = answer.topics.iter().flat_map(|topic| &topic.partitions).collect();
-        let offset = |index: &i32| {
-            let partition = found.iter().find(|partition| partition.partition_index == *index);
-            let partition = partition.ok_or_else(|| ClientError::Missing(format!("partition {index}")))?;
-            refuse(partition.error_code, "OffsetFetch").map(|()| partition.committed_offset)
-        };
-        partitions.iter().map(offset).collect()
+        partitions.iter().map(|partition| committed_offset(&answer, layout, *partition)).collect()
     }
 
     pub async fn leave(&mut self, member_id: &Str) -> Result<(), ClientError> {
@@ -188,6 +179,28 @@ impl Coordinator {
         refuse(answer.error_code, "LeaveGroup")?;
         answer.members.iter().try_for_each(|member| refuse(member.error_code, "LeaveGroup"))
     }
+}
+
+fn committing(layout: &Layout, name: &str, offsets: &[(i32, i64)]) -> OffsetCommitRequestTopic {
+    let partition = |(partition, offset): &(i32, i64)| OffsetCommitRequestPartition {
+        partition_index: layout.index(*partition),
+        committed_offset: *offset,
+        ..Default::default()
+    };
+    let partitions = offsets.iter().map(partition).collect();
+    OffsetCommitRequestTopic { name: Str::from(name), partitions, ..Default::default() }
+}
+
+fn committed_offset(
+    answer: &OffsetFetchResponse,
+    layout: &Layout,
+    partition: i32,
+) -> Result<i64, ClientError> {
+    let (name, index) = (layout.name(partition), layout.index(partition));
+    let topics = answer.topics.iter().filter(|topic| topic.name.as_str() == name);
+    let found = topics.flat_map(|topic| &topic.partitions).find(|found| found.partition_index == index);
+    let found = found.ok_or_else(|| ClientError::Missing(layout.title(partition)))?;
+    refuse(found.error_code, "OffsetFetch").map(|()| found.committed_offset)
 }
 
 fn refuse(code: i16, what: &str) -> Result<(), ClientError> {

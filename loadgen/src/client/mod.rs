@@ -5,10 +5,12 @@ mod cluster;
 mod connection;
 mod error;
 mod group;
+mod layout;
 
 pub use cluster::{
-    Endpoint, Topic, Versions, init_producer_id, list_offsets, no_topic, open_topic, refresh_leaders,
+    Endpoint, Topics, Versions, init_producer_id, list_offsets, no_topic, open_topics, refresh_leaders,
 };
 pub use connection::{Answers, CLIENT_ID, Connection, Requests, decode_answer};
 pub use error::ClientError;
 pub use group::{Coordinator, Membership};
+pub use layout::{Layout, Place};

@@ -87,7 +87,7 @@ impl Client {
 
     /// Partitions take turns; without a topic all go to the server that was named.
     fn endpoint(&self) -> &Endpoint {
-        let leaders = &self.plan.topic.leaders;
+        let leaders = &self.plan.topics.leaders;
         if leaders.is_empty() { &self.plan.server } else { &leaders[self.index % leaders.len()] }
     }
 
@@ -150,7 +150,7 @@ impl Client {
         let mut left = 0;
         while now() < self.end() {
             if left == 0 {
-                requests.send(self.plan.topic.versions.fetch, &self.fetch()).await?;
+                requests.send(self.plan.topics.versions.fetch, &self.fetch()).await?;
             }
             match timeout_at(self.end(), answers.take_some(&mut left, piece)).await {
                 Err(_) => return Ok(()),
@@ -165,17 +165,15 @@ impl Client {
     }
 
     fn fetch(&self) -> FetchRequest {
-        let topic = &self.plan.topic;
+        let layout = &self.plan.topics.layout;
+        let partition = (self.index % layout.partitions()) as i32;
+        let name = Str::from(layout.name(partition));
         let partition = FetchPartition {
-            partition: (self.index % topic.leaders.len()) as i32,
+            partition: layout.index(partition),
             partition_max_bytes: SLOW_BYTES,
             ..FetchPartition::default()
         };
-        let topic = FetchTopic {
-            topic: Str::from(topic.name.as_str()),
-            partitions: vec![partition],
-            ..FetchTopic::default()
-        };
+        let topic = FetchTopic { topic: name, partitions: vec![partition], ..FetchTopic::default() };
         FetchRequest {
             max_wait_ms: 500,
             min_bytes: 1,

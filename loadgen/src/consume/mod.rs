@@ -62,8 +62,8 @@ async fn starting_offsets(
     connection: &mut Connection,
     partitions: &[i32],
 ) -> Result<Vec<Cursor>, ClientError> {
-    let starts = list_offsets(connection, &plan.topic, partitions, EARLIEST).await?;
-    let ends = list_offsets(connection, &plan.topic, partitions, LATEST).await?;
+    let starts = list_offsets(connection, &plan.topics, partitions, EARLIEST).await?;
+    let ends = list_offsets(connection, &plan.topics, partitions, LATEST).await?;
     let cursor = |((partition, start), end): ((&i32, &i64), &i64)| role.cursor(*partition, *start, *end);
     Ok(partitions.iter().zip(&starts).zip(&ends).map(cursor).collect())
 }
@@ -153,8 +153,8 @@ impl Consumer {
     /// Positions that are not there any more begin again where the partition does, or go on where it ends.
     async fn reset(&mut self) -> Result<(), ClientError> {
         let partitions: Vec<_> = self.cursors.iter().map(|cursor| cursor.partition).collect();
-        let starts = list_offsets(&mut self.connection, &self.plan.topic, &partitions, EARLIEST).await?;
-        let ends = list_offsets(&mut self.connection, &self.plan.topic, &partitions, LATEST).await?;
+        let starts = list_offsets(&mut self.connection, &self.plan.topics, &partitions, EARLIEST).await?;
+        let ends = list_offsets(&mut self.connection, &self.plan.topics, &partitions, LATEST).await?;
         for ((cursor, start), end) in self.cursors.iter_mut().zip(starts).zip(ends) {
             cursor.position = cursor.position.clamp(start, end.max(start));
             cursor.start = start;
@@ -165,7 +165,7 @@ impl Consumer {
     async fn reconnect(&mut self) -> Result<(), ClientError> {
         let mut brokers = self.plan.endpoints().0;
         brokers.push(self.endpoint.clone());
-        let leaders = refresh_leaders(&brokers, &self.plan.topic).await?;
+        let leaders = refresh_leaders(&brokers, &self.plan.topics).await?;
         let leader = |cursor: &Cursor| leaders[cursor.partition as usize].clone();
         let Some(first) = self.cursors.first().map(leader) else { return Ok(()) };
         self.connection = Connection::open(&first).await?;
@@ -192,7 +192,7 @@ impl Consumer {
     async fn fetch(&mut self) -> Result<(), ClientError> {
         let request = self.request();
         let asked = now();
-        let version = self.plan.topic.versions.fetch;
+        let version = self.plan.topics.versions.fetch;
         let answer: FetchResponse = self.connection.call(version, &request).await?;
         let at = now();
         let code = ErrorCode(answer.error_code);
@@ -202,10 +202,12 @@ impl Consumer {
         self.counters.local.lasted(&self.round_trip, asked, at);
         let mut amount = Amount { requests: 1, ..Amount::default() };
         let mut refused = None;
-        for data in answer.responses.into_iter().flat_map(|topic| topic.partitions) {
-            match self.partition(data, at) {
-                Ok(more) => amount.add(more),
-                Err(error) => refused = Some(error),
+        for topic in answer.responses {
+            for data in topic.partitions {
+                match self.partition(&topic.topic, data, at) {
+                    Ok(more) => amount.add(more),
+                    Err(error) => refused = Some(error),
+                }
             }
         }
         // The broker fills its answer in the order of the request.
@@ -228,23 +230,24 @@ impl Consumer {
     }
 
     fn request(&self) -> FetchRequest {
-        let unread = self.cursors.iter().filter(|cursor| !cursor.is_at_end());
-        let partitions = unread.map(|cursor| FetchPartition {
-            partition: cursor.partition,
+        let layout = &self.plan.topics.layout;
+        let unread: Vec<Cursor> = self.cursors.iter().filter(|cursor| !cursor.is_at_end()).copied().collect();
+        let partition = |cursor: &Cursor| FetchPartition {
+            partition: layout.index(cursor.partition),
             fetch_offset: cursor.position,
             partition_max_bytes: self.plan.settings.fetch_bytes,
             ..FetchPartition::default()
-        });
-        let topic = FetchTopic {
-            topic: Str::from(self.plan.topic.name.as_str()),
-            partitions: partitions.collect(),
+        };
+        let topic = |(name, cursors): (&str, &[Cursor])| FetchTopic {
+            topic: Str::from(name),
+            partitions: cursors.iter().map(partition).collect(),
             ..FetchTopic::default()
         };
         FetchRequest {
             max_wait_ms: MAX_WAIT_MS,
             min_bytes: 1,
             max_bytes: RESPONSE_BYTES,
-            topics: vec![topic],
+            topics: layout.stretches(&unread, |cursor| cursor.partition).map(topic).collect(),
             ..FetchRequest::default()
         }
     }

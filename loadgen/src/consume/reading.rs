@@ -17,18 +17,28 @@ use crate::verify::Stream;
 const MAX_BATCH_BYTES: u64 = 256 << 20;
 
 impl Consumer {
-    pub(super) fn partition(&mut self, data: PartitionData, at: Monotonic) -> Result<Amount, ClientError> {
+    pub(super) fn partition(
+        &mut self,
+        topic: &str,
+        data: PartitionData,
+        at: Monotonic,
+    ) -> Result<Amount, ClientError> {
+        let slot = self.slot(topic, data.partition_index)?;
         let code = ErrorCode(data.error_code);
         if code.is_err() {
-            return Err(ClientError::refused(format!("partition {}", data.partition_index), code));
+            let title = self.plan.topics.layout.title(self.cursors[slot].partition);
+            return Err(ClientError::refused(title, code));
         }
         let records = data.records.as_ref().and_then(|records| records.as_bytes()).cloned();
-        let Some(slot) = self.cursors.iter().position(|cursor| cursor.partition == data.partition_index)
-        else {
-            return Err(ClientError::Missing(format!("what was asked, but of {}", data.partition_index)));
-        };
         self.cursors[slot].high_watermark = data.high_watermark;
         self.batches(slot, records.unwrap_or_default(), at)
+    }
+
+    /// The cursor of what an answer names.
+    fn slot(&self, topic: &str, index: i32) -> Result<usize, ClientError> {
+        let found = self.plan.topics.layout.find(topic, index);
+        let slot = self.cursors.iter().position(|cursor| found == Some(cursor.partition));
+        slot.ok_or_else(|| ClientError::Missing(format!("what was asked, but of {index} of {topic}")))
     }
 
     fn batches(&mut self, slot: usize, records: Bytes, at: Monotonic) -> Result<Amount, ClientError> {
@@ -62,12 +72,22 @@ impl Consumer {
         while let Some(record) = records.next_ref() {
             let record = record?;
             let value = record.value.unwrap_or_default();
-            let stamp = Stamp::read(value).filter(|stamp| stamp.run == self.plan.run);
-            if let Some(stamp) = stamp.filter(|_| record.offset >= position) {
-                self.received(partition, &stamp, value, at);
+            if let Some(stamp) = Stamp::read(value).filter(|_| record.offset >= position) {
+                self.arrived(partition, &stamp, value, at);
             }
         }
         Ok(())
+    }
+
+    /// Records of other runs are nobody's business here; one that was sent to another topic is not what was sent to
+    /// this one.
+    fn arrived(&self, partition: i32, stamp: &Stamp, value: &[u8], at: Monotonic) {
+        let here = self.plan.topics.layout.place(partition).topic;
+        match self.plan.sent_to(stamp.run) {
+            Some(topic) if topic == here => self.received(partition, stamp, value, at),
+            Some(_) if self.counters.verify => self.counters.local.arrivals.borrow_mut().changed(),
+            Some(_) | None => {}
+        }
     }
 
     fn received(&self, partition: i32, stamp: &Stamp, value: &[u8], at: Monotonic) {

@@ -3,7 +3,7 @@
 
 use kring_runtime::{Monotonic, now, sleep};
 use kring_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
-use kring_wire::messages::fetch_response::FetchResponse;
+use kring_wire::messages::fetch_response::{FetchResponse, PartitionData};
 use kring_wire::messages::join_group_response::JoinGroupResponse;
 use kring_wire::record::split_batches;
 use kring_wire::{ErrorCode, Str};
@@ -12,7 +12,7 @@ use super::rebalances::Trigger;
 use super::{Desk, assign};
 use crate::backoff::Backoff;
 use crate::client::{
-    ClientError, Connection, Coordinator, Endpoint, Membership, list_offsets, refresh_leaders,
+    ClientError, Connection, Coordinator, Endpoint, Layout, Membership, list_offsets, refresh_leaders,
 };
 use crate::stats::Amount;
 use crate::work::routes;
@@ -29,10 +29,33 @@ struct Share {
     positions: Vec<(i32, i64)>,
 }
 
+impl Share {
+    /// Counts the batches of one partition, and goes on after them.
+    fn read(&mut self, partition: Option<i32>, data: PartitionData) -> Result<Amount, ClientError> {
+        let code = ErrorCode(data.error_code);
+        if code.is_err() {
+            return Err(ClientError::refused("Fetch", code));
+        }
+        let Some((_, position)) = self.positions.iter_mut().find(|(own, _)| Some(*own) == partition) else {
+            let sentence = format!("what was asked, but of {}", data.partition_index);
+            return Err(ClientError::Missing(sentence));
+        };
+        let records = data.records.as_ref().and_then(|records| records.as_bytes()).cloned();
+        let mut amount = Amount::default();
+        for batch in split_batches(&records.unwrap_or_default()) {
+            let batch = batch?;
+            *position = batch.header.last_offset() + 1;
+            amount.bytes += batch.bytes.len() as u64;
+            amount.records += u64::from(batch.header.record_count.max(0).unsigned_abs());
+        }
+        Ok(amount)
+    }
+}
+
 pub struct Member<'a> {
     desk: &'a Desk,
     membership: Membership,
-    /// Of all partitions of the topic.
+    /// Of all partitions.
     leaders: Vec<Endpoint>,
     shares: Vec<Share>,
     heartbeat_at: Monotonic,
@@ -45,7 +68,7 @@ impl<'a> Member<'a> {
         Member {
             desk,
             membership: Membership::default(),
-            leaders: desk.plan.topic.leaders.clone(),
+            leaders: desk.plan.topics.leaders.clone(),
             shares: Vec::new(),
             heartbeat_at: now(),
             commit_at: now(),
@@ -76,7 +99,7 @@ impl<'a> Member<'a> {
 
     /// Leaders may have changed.
     async fn refresh(&mut self) {
-        match refresh_leaders(&self.brokers(), &self.desk.plan.topic).await {
+        match refresh_leaders(&self.brokers(), &self.desk.plan.topics).await {
             Ok(leaders) => self.leaders = leaders,
             Err(error) => self.desk.note(&error),
         }
@@ -86,7 +109,7 @@ impl<'a> Member<'a> {
         let plan = &self.desk.plan;
         let mut last = ClientError::Closed;
         for broker in self.brokers() {
-            match Coordinator::find(&broker, &plan.topic.versions, &plan.settings.group.name).await {
+            match Coordinator::find(&broker, &plan.topics.versions, &plan.settings.group.name).await {
                 Ok(coordinator) => return Ok(coordinator),
                 Err(error) => last = error,
             }
@@ -132,7 +155,7 @@ impl<'a> Member<'a> {
         let began = now();
         let assignment = coordinator.sync(&self.membership, self.assignments(&joined)).await?;
         self.desk.took("sync", began);
-        let partitions = assign::partitions(assignment)
+        let partitions = assign::partitions(assignment, &self.desk.plan.topics.layout)
             .ok_or_else(|| ClientError::Missing("partitions that can be read".to_owned()))?;
         self.open(coordinator, &partitions).await?;
         for share in 0..self.shares.len() {
@@ -145,7 +168,7 @@ impl<'a> Member<'a> {
 
     async fn ask_to_join(&mut self, coordinator: &mut Coordinator) -> Result<JoinGroupResponse, ClientError> {
         let group = &self.desk.plan.settings.group;
-        let subscription = assign::subscription(&self.desk.plan.topic.name);
+        let subscription = assign::subscription(&self.desk.plan.topics.layout);
         let timeouts = (group.session_ms, group.rebalance_ms);
         loop {
             let member_id = self.membership.member_id.clone();
@@ -166,14 +189,11 @@ impl<'a> Member<'a> {
         if joined.leader.as_str() != joined.member_id.as_str() || joined.skip_assignment {
             return Vec::new();
         }
-        let topic = &self.desk.plan.topic;
+        let layout = &self.desk.plan.topics.layout;
         let mut members: Vec<_> = joined.members.iter().map(|member| member.member_id.clone()).collect();
         members.sort_by(|one, two| one.as_str().cmp(two.as_str()));
         let count = members.len();
-        let assignment = |(index, member): (usize, Str)| {
-            let partitions = assign::range(topic.leaders.len(), count, index);
-            (member, assign::assignment(&topic.name, &partitions))
-        };
+        let assignment = |(index, member): (usize, Str)| (member, assign::assignment(layout, count, index));
         members.into_iter().enumerate().map(assignment).collect()
     }
 
@@ -184,7 +204,7 @@ impl<'a> Member<'a> {
         if partitions.is_empty() {
             return Ok(());
         }
-        let committed = coordinator.committed(&plan.topic.name, partitions).await?;
+        let committed = coordinator.committed(&plan.topics.layout, partitions).await?;
         let (endpoints, routes) = routes(&self.leaders);
         for (at, endpoint) in endpoints.iter().enumerate() {
             let own = partitions.iter().zip(&committed).filter(|(p, _)| routes[**p as usize] == at);
@@ -194,7 +214,7 @@ impl<'a> Member<'a> {
             }
             let mut connection = Connection::open(endpoint).await?;
             for (partition, offset) in positions.iter_mut().filter(|(_, offset)| *offset < 0) {
-                *offset = list_offsets(&mut connection, &plan.topic, &[*partition], EARLIEST).await?[0];
+                *offset = list_offsets(&mut connection, &plan.topics, &[*partition], EARLIEST).await?[0];
             }
             self.shares.push(Share { connection, positions });
         }
@@ -229,33 +249,21 @@ impl<'a> Member<'a> {
     async fn commit(&mut self, coordinator: &mut Coordinator) -> Result<(), ClientError> {
         let offsets: Vec<_> = self.shares.iter().flat_map(|share| share.positions.iter().copied()).collect();
         let began = now();
-        coordinator.commit(&self.membership, &self.desk.plan.topic.name, &offsets).await?;
+        coordinator.commit(&self.membership, &self.desk.plan.topics.layout, offsets).await?;
         self.desk.took("offset commit", began);
         Ok(())
     }
 
     async fn fetch(&mut self, share: usize) -> Result<(), ClientError> {
-        let topic = &self.desk.plan.topic;
+        let topics = &self.desk.plan.topics;
         let share = &mut self.shares[share];
-        let request = fetch_request(&topic.name, &share.positions);
-        let answer: FetchResponse = share.connection.call(topic.versions.fetch, &request).await?;
+        let request = fetch_request(&topics.layout, &share.positions);
+        let answer: FetchResponse = share.connection.call(topics.versions.fetch, &request).await?;
         let mut amount = Amount { requests: 1, ..Amount::default() };
-        for data in answer.responses.into_iter().flat_map(|topic| topic.partitions) {
-            let code = ErrorCode(data.error_code);
-            if code.is_err() {
-                return Err(ClientError::refused("Fetch", code));
-            }
-            let records = data.records.as_ref().and_then(|records| records.as_bytes()).cloned();
-            let index = data.partition_index;
-            let Some((_, position)) = share.positions.iter_mut().find(|(partition, _)| *partition == index)
-            else {
-                return Err(ClientError::Missing(format!("what was asked, but of {index}")));
-            };
-            for batch in split_batches(&records.unwrap_or_default()) {
-                let batch = batch?;
-                *position = batch.header.last_offset() + 1;
-                amount.bytes += batch.bytes.len() as u64;
-                amount.records += u64::from(batch.header.record_count.max(0).unsigned_abs());
+        for topic in answer.responses {
+            for data in topic.partitions {
+                let found = topics.layout.find(&topic.topic, data.partition_index);
+                amount.add(share.read(found, data)?);
             }
         }
         self.desk.local.consumed(amount, now());
@@ -277,23 +285,23 @@ impl<'a> Member<'a> {
     }
 }
 
-fn fetch_request(topic: &str, positions: &[(i32, i64)]) -> FetchRequest {
+fn fetch_request(layout: &Layout, positions: &[(i32, i64)]) -> FetchRequest {
     let partition = |(partition, offset): &(i32, i64)| FetchPartition {
-        partition: *partition,
+        partition: layout.index(*partition),
         fetch_offset: *offset,
         partition_max_bytes: FETCH_BYTES,
         ..FetchPartition::default()
     };
-    let topic = FetchTopic {
-        topic: Str::from(topic),
-        partitions: positions.iter().map(partition).collect(),
+    let topic = |(name, own): (&str, &[(i32, i64)])| FetchTopic {
+        topic: Str::from(name),
+        partitions: own.iter().map(partition).collect(),
         ..FetchTopic::default()
     };
     FetchRequest {
         max_wait_ms: FETCH_WAIT_MS,
         min_bytes: 1,
         max_bytes: FETCH_BYTES,
-        topics: vec![topic],
+        topics: layout.stretches(positions, |(partition, _)| *partition).map(topic).collect(),
         ..FetchRequest::default()
     }
 }

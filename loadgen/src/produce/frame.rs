@@ -9,7 +9,7 @@
 use bytes::{BufMut, BytesMut};
 use kring_wire::ApiKey;
 
-use crate::client::CLIENT_ID;
+use crate::client::{CLIENT_ID, Place};
 
 /// From this version on lengths are varints, and tagged fields follow.
 const FIRST_FLEXIBLE: i16 = 9;
@@ -17,18 +17,18 @@ const TIMEOUT_MS: i32 = 30_000;
 /// Of the partition, the topic and the request: none.
 const TAGS: &[u8] = &[0, 0, 0];
 
-/// What all requests for a topic have in common.
+/// What all requests of a producer have in common.
 #[derive(Clone, Debug)]
 pub struct ProduceFrame {
     version: i16,
     /// From the client id to the number of topics.
     before_topic: Vec<u8>,
-    /// The name, and one partition.
-    topic: Vec<u8>,
+    /// Of each topic the name, and one partition.
+    topics: Vec<Vec<u8>>,
 }
 
 impl ProduceFrame {
-    pub fn new(version: i16, topic: &str, acks: i16) -> ProduceFrame {
+    pub fn new<'a>(version: i16, names: impl Iterator<Item = &'a str>, acks: i16) -> ProduceFrame {
         let flexible = version >= FIRST_FLEXIBLE;
         let mut before_topic = Vec::new();
         before_topic.put_i16(CLIENT_ID.len() as i16);
@@ -41,26 +41,20 @@ impl ProduceFrame {
         before_topic.put_i16(acks);
         before_topic.put_i32(TIMEOUT_MS);
         put_one(&mut before_topic, flexible);
-        let mut name = Vec::new();
-        match flexible {
-            true => put_uvarint(&mut name, topic.len() as u32 + 1),
-            false => name.put_i16(topic.len() as i16),
-        }
-        name.put_slice(topic.as_bytes());
-        put_one(&mut name, flexible);
-        ProduceFrame { version, before_topic, topic: name }
+        let topics = names.map(|name| one_partition_of(name, flexible)).collect();
+        ProduceFrame { version, before_topic, topics }
     }
 
     /// Everything before a batch of so many bytes.
-    pub fn put_head(&self, out: &mut BytesMut, correlation: i32, partition: i32, batch_bytes: usize) {
+    pub fn put_head(&self, out: &mut BytesMut, correlation: i32, to: Place, batch_bytes: usize) {
         let began = out.len();
         out.put_i32(0);
         out.put_i16(ApiKey::Produce.as_i16());
         out.put_i16(self.version);
         out.put_i32(correlation);
         out.put_slice(&self.before_topic);
-        out.put_slice(&self.topic);
-        out.put_i32(partition);
+        out.put_slice(&self.topics[to.topic]);
+        out.put_i32(to.index);
         match self.version >= FIRST_FLEXIBLE {
             true => put_uvarint(out, batch_bytes as u32 + 1),
             false => out.put_i32(batch_bytes as i32),
@@ -73,6 +67,18 @@ impl ProduceFrame {
     pub fn tail(&self) -> &'static [u8] {
         if self.version >= FIRST_FLEXIBLE { TAGS } else { &[] }
     }
+}
+
+/// The name of a topic, and how many of its partitions follow.
+fn one_partition_of(name: &str, flexible: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    match flexible {
+        true => put_uvarint(&mut out, name.len() as u32 + 1),
+        false => out.put_i16(name.len() as i16),
+    }
+    out.put_slice(name.as_bytes());
+    put_one(&mut out, flexible);
+    out
 }
 
 /// An array of one.
@@ -123,9 +129,9 @@ mod tests {
                 [("t", -1, 61), (long.as_str(), 1, 126), ("load", 0, 127), ("x", 1, 70_000)]
             {
                 let batch = Bytes::from(vec![9; size]);
-                let frame = ProduceFrame::new(version, topic, acks);
+                let frame = ProduceFrame::new(version, ["other", topic].into_iter(), acks);
                 let mut out = BytesMut::from(&b"before"[..]);
-                frame.put_head(&mut out, 77, 5, size);
+                frame.put_head(&mut out, 77, Place { topic: 1, index: 5 }, size);
                 out.put_slice(&batch);
                 out.put_slice(frame.tail());
                 assert_eq!(

@@ -38,7 +38,7 @@ use frame::ProduceFrame;
 use gather::{Bounds, Gather, Record, record_bytes};
 use lane::{Cause, Lane};
 use pipe::{Desk, Pipe};
-use router::Router;
+use router::{Draw, Router};
 
 /// How long after the end what was due before it may still be sent: a broker that keeps up needs a moment.
 const GRACE: Duration = Duration::from_secs(1);
@@ -66,7 +66,7 @@ pub async fn connect(plan: &Plan, index: u32) -> Result<Connected, ClientError> 
         connections.push(Connection::open(&endpoint).await?);
     }
     let producer_id = match (plan.settings.idempotence, connections.first_mut()) {
-        (true, Some(connection)) => Some(init_producer_id(connection, &plan.topic.versions).await?),
+        (true, Some(connection)) => Some(init_producer_id(connection, &plan.topics.versions).await?),
         _ => None,
     };
     Ok(Connected { index, connections, producer_id })
@@ -76,7 +76,7 @@ pub async fn connect(plan: &Plan, index: u32) -> Result<Connected, ClientError> 
 #[derive(Clone, Copy)]
 struct Due {
     intended: Monotonic,
-    key: Option<u64>,
+    key: Option<Draw>,
 }
 
 /// A producer at work.
@@ -108,15 +108,15 @@ impl Producer {
         let (endpoints, routes) = plan.endpoints();
         let lanes = routes.iter().map(|_| Lane::new(producer_id)).collect();
         let mut producer = Producer {
-            desk: Rc::new(Desk::new(counters, lanes)),
+            desk: Rc::new(Desk::new(counters, plan.topics.layout.clone(), lanes)),
             source: source(&plan, index, window),
-            router: Router::new(settings, index, routes.len()),
+            router: Router::new(settings, index, &plan.topics.layout),
             gather: Gather::new(index, routes.len(), bounds(&plan), Compression::default_of(settings.codec)),
             payload: plan.payload(),
             pending: None,
             frame: Rc::new(ProduceFrame::new(
-                plan.topic.versions.produce,
-                &plan.topic.name,
+                plan.topics.versions.produce,
+                plan.topics.layout.names(),
                 settings.acks.as_i16(),
             )),
             pipes: Vec::new(),
@@ -133,7 +133,7 @@ impl Producer {
     }
 
     fn pipe(&self, connection: Connection) -> Pipe {
-        Pipe::new(connection, &self.desk, &self.frame, self.plan.topic.versions.produce)
+        Pipe::new(connection, &self.desk, &self.frame, self.plan.topics.versions.produce)
     }
 
     fn window(&self) -> Window {
@@ -310,7 +310,12 @@ impl Producer {
     fn append(&mut self, partition: usize, due: Due, wall_ms: i64) -> Result<(), BuildError> {
         let stream = self.gather.stream(partition);
         let number = self.gather.next_number(partition);
-        let stamp = Stamp { run: self.plan.run, producer: stream.producer, number, intended: due.intended };
+        let stamp = Stamp {
+            run: self.plan.run_of(stream.partition),
+            producer: stream.producer,
+            number,
+            intended: due.intended,
+        };
         let bytes = self.payload.size(stream, number);
         let value = self.payload.value(&stamp, bytes);
         let record = Record { intended: due.intended, wall_ms, key: self.router.text(due.key), value };
@@ -395,7 +400,7 @@ impl Producer {
     async fn reconnect(&mut self) -> Result<(), ClientError> {
         // Set again by what fails from here on.
         self.desk.stale.set(false);
-        let leaders = refresh_leaders(&self.endpoints, &self.plan.topic).await?;
+        let leaders = refresh_leaders(&self.endpoints, &self.plan.topics).await?;
         for (partition, leader) in leaders.into_iter().enumerate() {
             let known = self.endpoints.iter().position(|endpoint| endpoint.name == leader.name);
             let place = known.unwrap_or(self.endpoints.len());
@@ -417,7 +422,7 @@ impl Producer {
             return Ok(());
         }
         let mut connection = Connection::open(&self.endpoints[self.routes[0]]).await?;
-        let producer = init_producer_id(&mut connection, &self.plan.topic.versions).await?;
+        let producer = init_producer_id(&mut connection, &self.plan.topics.versions).await?;
         let mut lanes = self.desk.lanes.borrow_mut();
         lanes.iter_mut().filter(|lane| lane.needs_producer_id()).for_each(|lane| lane.renew(producer));
         Ok(())

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -18,7 +19,7 @@ use kring_wire::messages::produce_response::{PartitionProduceResponse, ProduceRe
 use super::batch::{Batch, Spare};
 use super::frame::ProduceFrame;
 use super::lane::{Cause, Lane, Verdict};
-use crate::client::{Answers, ClientError, Connection, Requests, decode_answer};
+use crate::client::{Answers, ClientError, Connection, Layout, Requests, decode_answer};
 use crate::counters::Counters;
 
 /// Bodies from this size on are sent from where they are; copying smaller ones is cheaper than another part.
@@ -27,6 +28,7 @@ const COPIED_BYTES: usize = 8 << 10;
 /// What the connections of a producer share: its lanes, its counters, and how to wake it.
 pub struct Desk {
     pub counters: Counters,
+    layout: Arc<Layout>,
     pub lanes: RefCell<Vec<Lane>>,
     pub spare: RefCell<Spare>,
     /// Something happened that the producer waits for.
@@ -40,9 +42,10 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub fn new(counters: Counters, lanes: Vec<Lane>) -> Desk {
+    pub fn new(counters: Counters, layout: Arc<Layout>, lanes: Vec<Lane>) -> Desk {
         Desk {
             counters,
+            layout,
             lanes: RefCell::new(lanes),
             spare: RefCell::default(),
             changed: Notify::new(),
@@ -151,7 +154,8 @@ impl Pipe {
     /// Writes a request for the batch; it leaves with the next flush.
     pub fn push(&mut self, batch: Batch, answered: bool) {
         let correlation = self.requests.take_correlation();
-        self.frame.put_head(&mut self.tail, correlation, batch.stream.partition, batch.size_bytes());
+        let to = self.desk.layout.place(batch.stream.partition);
+        self.frame.put_head(&mut self.tail, correlation, to, batch.size_bytes());
         self.tail.put_slice(&batch.head);
         if batch.body.len() < COPIED_BYTES {
             self.tail.put_slice(&batch.body);
@@ -264,7 +268,7 @@ fn answered(frame: Bytes, flights: &Flights, desk: &Desk, version: i16) -> Resul
     };
     desk.landed();
     let answer = decode_answer(frame, correlation, version);
-    match answer.and_then(|answer| only_partition(answer, batch.stream.partition)) {
+    match answer.and_then(|answer| only_partition(answer, &desk.layout, batch.stream.partition)) {
         Ok(partition) => judged(batch, &partition, at, desk),
         Err(error) => {
             desk.failed(batch, &Cause::of(&error));
@@ -288,10 +292,17 @@ fn judged(batch: Batch, partition: &PartitionProduceResponse, at: Monotonic, des
     }
 }
 
-fn only_partition(answer: ProduceResponse, index: i32) -> Result<PartitionProduceResponse, ClientError> {
-    let mut partitions = answer.responses.into_iter().flat_map(|topic| topic.partition_responses);
-    match (partitions.next(), partitions.next()) {
-        (Some(partition), None) if partition.index == index => Ok(partition),
-        _ => Err(ClientError::Missing(format!("partition {index} alone"))),
+fn only_partition(
+    answer: ProduceResponse,
+    layout: &Layout,
+    partition: i32,
+) -> Result<PartitionProduceResponse, ClientError> {
+    let mut all = answer.responses.into_iter().flat_map(|topic| {
+        let name = topic.name;
+        topic.partition_responses.into_iter().map(move |found| (layout.find(&name, found.index), found))
+    });
+    match (all.next(), all.next()) {
+        (Some((found, answered)), None) if found == Some(partition) => Ok(answered),
+        _ => Err(ClientError::Missing(format!("{} alone", layout.title(partition)))),
     }
 }

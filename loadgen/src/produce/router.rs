@@ -1,5 +1,8 @@
 //! Which partition a record goes to. Pure.
 
+use std::ops::Range;
+
+use crate::client::Layout;
 use crate::keys::{Keys, partition_of};
 use crate::random::Random;
 use crate::settings::Settings;
@@ -10,48 +13,61 @@ const SEQUENCE: u64 = 1 << 32;
 pub enum Router {
     /// Records without keys: a batch for each partition in turn.
     InTurn { partition: usize, partitions: usize },
-    /// The key decides.
-    Keyed { keys: Box<Keys>, partitions: usize },
+    /// Topics take turns, whatever the key: each has all keys. In its topic the key decides.
+    Keyed { keys: Box<Keys>, topics: Vec<Range<usize>>, turn: usize },
+}
+
+/// The key of a record, and the topic whose turn it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    key: u64,
+    topic: usize,
 }
 
 impl Router {
-    pub fn new(settings: &Settings, producer: u32, partitions: usize) -> Router {
+    pub fn new(settings: &Settings, producer: u32, layout: &Layout) -> Router {
         match settings.keys {
-            None => Router::InTurn { partition: producer as usize % partitions, partitions },
+            None => {
+                let partitions = layout.partitions();
+                Router::InTurn { partition: producer as usize % partitions, partitions }
+            }
             Some(space) => {
                 let random = Random::new(settings.seed, SEQUENCE + u64::from(producer));
-                Router::Keyed { keys: Box::new(Keys::new(space, random)), partitions }
+                let topics = layout.topics().map(|(_, partitions)| partitions).collect();
+                // Producers begin at different topics.
+                let turn = producer as usize % layout.count();
+                Router::Keyed { keys: Box::new(Keys::new(space, random)), topics, turn }
             }
         }
     }
 
-    /// The key of the next record.
-    pub fn draw(&mut self) -> Option<u64> {
+    /// The key and the topic of the next record.
+    pub fn draw(&mut self) -> Option<Draw> {
         match self {
             Router::InTurn { .. } => None,
-            Router::Keyed { keys, .. } => Some(keys.draw()),
+            Router::Keyed { keys, topics, turn } => {
+                let topic = std::mem::replace(turn, (*turn + 1) % topics.len());
+                Some(Draw { key: keys.draw(), topic })
+            }
         }
     }
 
     /// The bytes of a key that was drawn.
-    pub fn text(&mut self, key: Option<u64>) -> Option<&[u8]> {
+    pub fn text(&mut self, draw: Option<Draw>) -> Option<&[u8]> {
         match self {
             Router::InTurn { .. } => None,
-            Router::Keyed { keys, .. } => key.map(|key| keys.text(key)),
+            Router::Keyed { keys, .. } => draw.map(|draw| keys.text(draw.key)),
         }
     }
 
-    pub fn partition(&mut self, key: Option<u64>) -> usize {
-        if let Router::InTurn { partition, .. } = self {
-            return *partition;
-        }
-        let partitions = self.partitions();
-        self.text(key).map_or(0, |text| partition_of(text, partitions))
-    }
-
-    fn partitions(&self) -> usize {
-        match self {
-            Router::InTurn { partitions, .. } | Router::Keyed { partitions, .. } => *partitions,
+    pub fn partition(&mut self, draw: Option<Draw>) -> usize {
+        match (self, draw) {
+            (Router::InTurn { partition, .. }, _) => *partition,
+            (Router::Keyed { keys, topics, .. }, Some(Draw { key, topic })) => {
+                let partitions = &topics[topic];
+                partitions.start + partition_of(keys.text(key), partitions.len())
+            }
+            (Router::Keyed { .. }, None) => unreachable!("every record has a key"),
         }
     }
 
@@ -69,27 +85,59 @@ mod tests {
     use crate::keys::KeySpace;
     use crate::settings::Workload;
 
+    fn keyed(layout: &Layout, producer: u32) -> Router {
+        let keys = Some(KeySpace { count: 100, skew: 0.9, bytes: 16 });
+        Router::new(&Settings { keys, ..Settings::of(Workload::Produce, "t") }, producer, layout)
+    }
+
+    fn visited(router: &mut Router, batches: usize) -> Vec<usize> {
+        let visit = |_| {
+            let partition = router.partition(None);
+            router.sent(partition);
+            partition
+        };
+        (0..batches).map(visit).collect()
+    }
+
     #[test]
     fn without_keys_partitions_take_turns() {
-        let mut router = Router::new(&Settings::of(Workload::Produce, "t"), 4, 3);
-        let mut visited = Vec::new();
-        for _ in 0..4 {
-            visited.push(router.partition(None));
-            router.sent(visited[visited.len() - 1]);
-        }
-        assert_eq!((visited, router.draw()), (vec![1, 2, 0, 1], None));
+        let mut router = Router::new(&Settings::of(Workload::Produce, "t"), 4, &Layout::new([("t", 3)]));
+        assert_eq!((visited(&mut router, 4), router.draw()), (vec![1, 2, 0, 1], None));
+    }
+
+    #[test]
+    fn without_keys_partitions_of_all_topics_take_turns() {
+        let layout = Layout::new([("a", 2), ("b", 1)]);
+        let mut router = Router::new(&Settings::of(Workload::Produce, "t"), 0, &layout);
+        assert_eq!(visited(&mut router, 5), [0, 1, 2, 0, 1]);
     }
 
     #[test]
     fn a_key_stays_in_its_partition_whoever_sends() {
-        let keys = Some(KeySpace { count: 100, skew: 0.9, bytes: 16 });
-        let settings = Settings { keys, ..Settings::of(Workload::Produce, "t") };
         for producer in 0..3 {
-            let mut router = Router::new(&settings, producer, 7);
-            assert_eq!(router.text(Some(402)).unwrap(), b"0000000000000402");
-            assert_eq!(router.partition(Some(402)), 5);
+            let mut router = keyed(&Layout::new([("t", 7)]), producer);
+            let draw = Some(Draw { key: 402, topic: 0 });
+            assert_eq!(router.text(draw).unwrap(), b"0000000000000402");
+            assert_eq!(router.partition(draw), 5);
             router.sent(5);
-            assert_eq!(router.partition(Some(402)), 5);
+            assert_eq!(router.partition(draw), 5);
+        }
+    }
+
+    #[test]
+    fn a_key_has_its_partition_in_every_topic() {
+        let mut router = keyed(&Layout::new([("a", 7), ("b", 7), ("c", 1)]), 0);
+        let partitions = [0, 1, 2].map(|topic| router.partition(Some(Draw { key: 402, topic })));
+        assert_eq!(partitions, [5, 7 + 5, 14]);
+    }
+
+    #[test]
+    fn topics_take_turns_and_draw_the_keys_that_one_topic_would() {
+        let mut several = keyed(&Layout::new([("a", 7), ("b", 7), ("c", 7)]), 1);
+        let mut one = keyed(&Layout::new([("a", 7)]), 1);
+        for turn in 0..9 {
+            let (draw, alone) = (several.draw().unwrap(), one.draw().unwrap());
+            assert_eq!((draw.topic, draw.key), ((1 + turn) % 3, alone.key));
         }
     }
 }
