@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -218,21 +218,6 @@ impl DirectFile {
         if let Ok(written) = result {
             self.size.set(self.size.get().max(pos + *written as u64));
         }
-    }
-
-    /// Writes `parts` one after another from `pos` on, at any byte, into the page cache. True when all of them are
-    /// there; false, with nothing written, when that might wait for the disk: then [`DirectFile::write_at`] is the
-    /// way. Costs no task and no turn of the shard. No other operation on this file may be under way.
-    pub fn write_cached(&self, parts: &mut [IoSlice<'_>], pos: u64) -> io::Result<bool> {
-        let end = pos + parts.iter().map(|part| part.len() as u64).sum::<u64>();
-        let is_written = match &self.inner {
-            Direct::Real(file) => file.write_cached(parts, pos)?,
-            Direct::Sim(file) => file.write_cached(parts, pos)?,
-        };
-        if is_written {
-            self.size.set(self.size.get().max(end));
-        }
-        Ok(is_written)
     }
 
     /// Up to `len` bytes from `pos`, fewer only where the file ends. Any position and length; whole blocks are cheaper.

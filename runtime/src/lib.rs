@@ -22,6 +22,7 @@ pub mod disk;
 pub mod fs;
 pub mod host;
 pub mod local;
+pub mod mapped;
 pub mod net;
 pub mod process;
 pub mod signal;

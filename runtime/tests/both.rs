@@ -4,7 +4,7 @@ mod common;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use common::on_both;
 use kring_runtime::channel::{self, RecvError, TrySendError};
 use kring_runtime::disk::{AlignedBuf, BLOCK, DirectFile, FileRange, ReadHandle};
+use kring_runtime::mapped::MappedFile;
 use kring_runtime::net::{self, Listener, ReadHalf, SendFileError, Stream};
 use kring_runtime::{Interval, Queue, fs, local, now, sleep, spawn, timeout, yield_now};
 
@@ -89,36 +90,35 @@ fn a_direct_file_reads_back_what_was_written_also_after_it_was_reopened() {
     });
 }
 
-/// Writes at any byte through the cache, or else directly by whole blocks, as a log does it.
-async fn write_either_way(file: &DirectFile, pos: usize, whole: &[u8], end: usize) -> bool {
-    let middle = pos + (end - pos) / 3;
-    let mut parts = [IoSlice::new(&whole[pos..middle]), IoSlice::new(&[]), IoSlice::new(&whole[middle..end])];
-    if !pos.is_multiple_of(3) && file.write_cached(&mut parts, pos as u64).unwrap() {
-        return true;
-    }
-    let from = pos - pos % BLOCK;
-    file.write_at(AlignedBuf::from_slice(&whole[from..end]), from as u64).await.0.unwrap();
-    false
+#[test]
+fn what_is_put_into_a_mapped_file_is_read_by_its_path_at_once() {
+    on_both(1, |_, dir| async move {
+        let path = dir.join("a");
+        let (file, whole) = (MappedFile::create(&path, 300_000).await.unwrap(), pattern(300_000));
+        assert_eq!(fs::read(&path).await.unwrap(), vec![0; 300_000]);
+        let mut pos = 0;
+        while pos < whole.len() {
+            let end = (pos + 1 + pos * 7 % 9_001).min(whole.len());
+            let middle = pos + (end - pos) / 3;
+            file.put(pos, &[&whole[pos..middle], &[], &whole[middle..end]]);
+            pos = end;
+        }
+        assert_eq!(fs::read(&path).await.unwrap(), whole);
+        file.put(0, &[&[9; 100]]);
+        file.sync().await.unwrap();
+        drop(file);
+        assert_eq!(fs::read(&path).await.unwrap()[..100], [9; 100]);
+        let again = MappedFile::create(&path, 10).await.unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+    });
 }
 
 #[test]
-fn cached_and_direct_writes_of_one_file_meet_at_any_byte() {
+#[should_panic(expected = "within the file")]
+fn nothing_is_put_beyond_the_end_of_a_mapped_file() {
     on_both(1, |_, dir| async move {
-        let path = dir.join("a");
-        let (file, reader) =
-            (DirectFile::create(&path).await.unwrap(), ReadHandle::open(&path).await.unwrap());
-        let whole = pattern(300_000);
-        let (mut pos, mut cached) = (0, 0);
-        while pos < whole.len() {
-            let end = (pos + 1 + pos * 7 % 9_001).min(whole.len());
-            cached += usize::from(write_either_way(&file, pos, &whole, end).await);
-            assert_eq!(reader.read_at(0, end).await.unwrap(), whole[..end], "after {pos}");
-            pos = end;
-        }
-        assert!(cached > 0, "the cache was never the way");
-        file.fdatasync().await.unwrap();
-        assert!(file.size() >= whole.len() as u64);
-        assert_eq!(file.read_at(0, whole.len()).await.unwrap()[..], whole);
+        let file = MappedFile::create(dir.join("a"), 100).await.unwrap();
+        file.put(60, &[&[1; 20], &[2; 21]]);
     });
 }
 

@@ -54,12 +54,6 @@ impl Ahead {
         self.reaches = self.reaches.max(to);
     }
 
-    /// The end of the block that `end` lies in, where the file reaches that far already; else `end`.
-    pub fn block_end(&self, end: u32) -> u32 {
-        let blocks = block_ceil(end);
-        if blocks <= self.reaches { blocks } else { end }
-    }
-
     /// A write failed, perhaps for want of room: the next one is no longer than it must be.
     pub fn failed(&mut self) {
         self.in_a_row = 0;

@@ -74,9 +74,9 @@ impl LogConfig {
         }
     }
 
-    /// Whether records are written through the page cache: at once and without a write of its own for each batch.
-    /// Where every write is flushed anyway, direct writes are.
-    pub(crate) fn writes_through_cache(&self) -> bool {
+    /// Whether a record is acknowledged as soon as it outlives this process. Where every write is flushed anyway, the
+    /// journal would be one more copy.
+    pub(crate) fn uses_journal(&self) -> bool {
         !self.commits_on_flush()
     }
 

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use kring_runtime::channel::{Event, oneshot};
 use kring_runtime::fs::{self, LockGuard};
-use kring_runtime::{Queue, now, sleep, spawn};
+use kring_runtime::{Queue, now, random_u64, sleep, spawn};
 
 use crate::checkpoint::{self, BadCheckpoint, LogName, MetaProperties};
 use crate::disk_settings::{DISK_SETTINGS, DiskSettings};
 use crate::error::LogError;
+use crate::journal::{self, Kept, KeptBatch, is_journal};
 use crate::removal::Removals;
 use crate::segment::write_file;
 use crate::space::Space;
@@ -72,7 +73,15 @@ struct Shared {
     cleaner_points_changed: AtomicBool,
     space: Space,
     removals: Removals,
+    journals: Mutex<Journals>,
     failed: Event,
+}
+
+/// Those of earlier processes, with what their logs have not taken over yet, and those of this one.
+#[derive(Default)]
+struct Journals {
+    old: Kept,
+    made: Vec<PathBuf>,
 }
 
 impl Shared {
@@ -89,6 +98,7 @@ impl Shared {
             cleaner_points_changed: AtomicBool::new(false),
             space: Space::default(),
             removals: Removals::default(),
+            journals: Mutex::default(),
             failed: Event::new(),
         }
     }
@@ -184,15 +194,18 @@ impl LogDir {
         let meta = read_meta(path).await?;
         listing.refuse_foreign(path, meta.is_some())?;
         let points = read_points(path).await?;
+        let old = Kept::read(path, listing.journals.clone(), &listing.partitions).await?;
         let clean_shutdown = take_clean_marker(path, &listing).await?;
         // A process that was killed may have made partitions and not their names durable.
         fs::sync_dir(path).await.map_err(|e| LogError::flush(path, "flushing directory", &e))?;
         let shared = Shared {
             left_clean: clean_shutdown.is_some(),
+            journals: Mutex::new(Journals { old, made: Vec::new() }),
             ..Shared::new(path, Some(lock), Mutex::new(points))
         };
-        let Listing { partitions, deleted, .. } = listing;
-        Ok(OpenedLogDir { dir: LogDir(Arc::new(shared)), meta, clean_shutdown, partitions, deleted })
+        let (dir, Listing { partitions, deleted, .. }) = (LogDir(Arc::new(shared)), listing);
+        dir.remove_old_journals().await;
+        Ok(OpenedLogDir { dir, meta, clean_shutdown, partitions, deleted })
     }
 
     pub fn path(&self) -> &Path {
@@ -263,9 +276,53 @@ impl LogDir {
         if self.0.needs_recovery.load(Ordering::Acquire) {
             return Ok(false);
         }
+        // Their logs were closed, and have all of it.
+        let made = std::mem::take(&mut self.journals().made);
+        remove_journals(made).await;
+        self.remove_old_journals().await;
         let marker = checkpoint::encode_clean_shutdown(broker_epoch);
         write_file(&self.0.path.join(CLEAN), marker.as_bytes()).await?;
         Ok(true)
+    }
+
+    /// The path of a journal that is about to be made.
+    pub(crate) fn new_journal(&self) -> PathBuf {
+        let mut journals = self.journals();
+        let path = self.path().join(journal::file_name(journals.old.generation + 1, random_u64()));
+        journals.made.push(path.clone());
+        path
+    }
+
+    /// What the journals of earlier processes hold for this log.
+    pub(crate) fn kept_for(&self, name: &LogName) -> Vec<KeptBatch> {
+        self.journals().old.batches.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Some log has not taken over yet what they hold.
+    pub(crate) fn has_old_journals(&self) -> bool {
+        !self.journals().old.files.is_empty()
+    }
+
+    /// This log needs them no longer, or is gone. The last one lets them go.
+    pub(crate) async fn taken_over(&self, name: &LogName) {
+        self.journals().old.batches.remove(name);
+        self.remove_old_journals().await;
+    }
+
+    async fn remove_old_journals(&self) {
+        let unneeded = {
+            let mut journals = self.journals();
+            if !journals.old.batches.is_empty() {
+                return;
+            }
+            std::mem::take(&mut journals.old.files)
+        };
+        remove_journals(unneeded).await;
+    }
+
+    fn journals(&self) -> MutexGuard<'_, Journals> {
+        // A panic elsewhere ends the process; the lists are never left half changed.
+        self.0.journals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn needs_recovery(&self) {
@@ -331,6 +388,7 @@ impl LogDir {
 
     pub(crate) fn forget(&self, name: &LogName) {
         let forgotten = self.points().remove(name);
+        self.journals().old.batches.remove(name);
         if forgotten.is_some_and(|points| points.cleaner().is_some()) {
             self.cleaner_points_changed();
         }
@@ -409,8 +467,21 @@ fn renamed(name: &LogName, unique: u128, why: &str) -> String {
     name + &suffix
 }
 
+/// One that stays is read again by the next start, and holds nothing that its logs do not.
+async fn remove_journals(paths: Vec<PathBuf>) {
+    for path in paths {
+        match fs::remove_file(&path).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), %error, "a journal that is not needed any more is left");
+            }
+            _ => {}
+        }
+    }
+}
+
 /// A directory's names, sorted by what they are.
 struct Listing {
+    journals: Vec<String>,
     partitions: Vec<LogName>,
     deleted: Vec<PathBuf>,
     clean_marker: bool,
@@ -420,13 +491,20 @@ struct Listing {
 impl Listing {
     async fn read(path: &Path) -> Result<Listing, LogError> {
         let entries = fs::read_dir(path).await.map_err(|e| LogError::io(path, "listing", &e))?;
-        let mut listing =
-            Listing { partitions: Vec::new(), deleted: Vec::new(), clean_marker: false, unknown: None };
+        let mut listing = Listing {
+            journals: Vec::new(),
+            partitions: Vec::new(),
+            deleted: Vec::new(),
+            clean_marker: false,
+            unknown: None,
+        };
         for entry in entries {
             if entry.is_dir && entry.name.ends_with(DELETED) {
                 listing.deleted.push(path.join(&entry.name));
             } else if let Some(name) = LogName::parse(&entry.name).filter(|_| entry.is_dir) {
                 listing.partitions.push(name);
+            } else if is_journal(&entry.name) {
+                listing.journals.push(entry.name);
             } else if entry.name == CLEAN {
                 listing.clean_marker = true;
             } else if !is_known(&entry.name) {

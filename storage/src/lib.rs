@@ -6,7 +6,7 @@
 //!
 //! The whole of it:
 //! ```text
-//! ShardStorage::new(ShardConfig { tail_cache_bytes, open_files, index_cache_bytes })    one a shard; clone
+//! ShardStorage::new(ShardConfig { tail_cache_bytes, open_files, index_cache_bytes, journal_bytes })    one a shard; clone
 //! LogDir::open(&Path).await -> Result<OpenedLogDir { dir, meta, clean_shutdown, partitions, deleted }>
 //!     dir: LogDir (clone, any shard): path() offline() write_meta(&MetaProperties).await
 //!     measure_space(reserve_bytes).await  went_offline().await -> cause
@@ -17,10 +17,10 @@
 //! log.name() topic_id() config() set_config(Rc<LogConfig>) size_bytes() fault()
 //! log.append(LogBatch { header, body }) -> Result<Appended { base_offset, last_offset }>    at once
 //! log.check_room(Claim) -> Result<()>      whether the disk takes an append of this kind
-//! log.offsets() -> LogOffsets { start, durable, written, end }
+//! log.offsets() -> LogOffsets { start, durable, written, kept, end }
 //! log.high_watermark() last_stable_offset() -> Offset
-//! log.wait_written(end).await  wait_durable(end).await  wait_committed(end).await -> Result<()>
-//! log.wait_written_unless_stalled(end).await  wait_committed_unless_stalled(end).await
+//! log.wait_kept(end).await  wait_durable(end).await  wait_committed(end).await -> Result<()>
+//! log.wait_kept_unless_stalled(end).await  wait_committed_unless_stalled(end).await
 //! log.changed().await                       any of the offsets moved, or the log failed
 //! log.damaged_at(Offset, cause).await -> LogError      names file and byte
 //! log.flush().await -> Result<Offset>       everything appended so far is durable
@@ -49,6 +49,7 @@ mod ahead;
 mod appender;
 mod arena;
 mod batch;
+mod behind;
 mod checkpoint;
 mod compaction;
 mod config;
@@ -68,6 +69,9 @@ mod home;
 pub mod hostile;
 mod index;
 pub mod inspect;
+mod journal;
+#[cfg(test)]
+mod journal_tests;
 mod lifecycle;
 mod log;
 mod lookup;

@@ -101,6 +101,7 @@ impl Log {
             state.fault.get_or_insert(LogError::Closed);
             state.segments.clone()
         };
+        self.give_up_kept();
         self.0.shard.tails().forget(&self.0.tail);
         for segment in segments {
             segment.release_all(self.0.shard.budget());

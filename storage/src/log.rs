@@ -20,6 +20,7 @@ use crate::config::LogConfig;
 use crate::dir::{LogDir, LogPoints};
 use crate::epochs::{EpochEnd, LeaderEpochs};
 use crate::error::LogError;
+use crate::journal::{Journal, Owner, Ticket};
 use crate::producer::{EndTransaction, ProducerBatch, ProducerError, ProducerStates, ProducerVerdict};
 use crate::recovery_point::SavedPoint;
 use crate::segment::Segment;
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     pub shard: ShardStorage,
     pub dir: LogDir,
     pub slots: Slots,
+    pub journal: Journal,
     pub points: Arc<LogPoints>,
     pub tail: Rc<LogTail>,
     pub state: RefCell<State>,
@@ -53,6 +55,8 @@ pub(crate) struct Inner {
     /// In the list of the next flush epoch.
     pub flush_requested: Cell<bool>,
     pub flush_timer: Cell<FlushTimer>,
+    /// Among those to be written a little later.
+    pub is_behind: Cell<bool>,
     /// Somebody deletes or rewrites its segments.
     pub cleaning: Cell<bool>,
     /// Cleaning it went wrong in a way that would repeat itself.
@@ -160,12 +164,14 @@ impl Log {
             shard: shard.clone(),
             dir: dir.clone(),
             slots: shard.slots(dir),
+            journal: shard.journal(dir),
             points,
             tail: Rc::default(),
             state: RefCell::new(state),
             changed: Notify::new(),
             flush_requested: Cell::new(false),
             flush_timer: Cell::default(),
+            is_behind: Cell::new(false),
             cleaning: Cell::new(false),
             uncleanable: Cell::new(false),
             closing: Cell::new(false),
@@ -198,6 +204,7 @@ impl Log {
             state.config = config;
         }
         self.0.flush_timer.set(self.0.flush_timer.get().outdated());
+        self.write_out();
         self.flush_if_due();
         self.0.changed.notify_all();
     }
@@ -220,9 +227,13 @@ impl Log {
             self.0.shard.grew(u64::from(info.bytes));
         }
         match pushed {
-            Pushed::First => writer::start(self),
+            Pushed::First => self.start_writer(),
+            Pushed::Kept => {}
             Pushed::Enough => self.0.changed.notify_all(),
             Pushed::Behind => {}
+        }
+        if self.offsets().kept() == info.end_offset() {
+            self.note_kept();
         }
         Ok(Appended { base_offset: info.base_offset, last_offset: info.last_offset() })
     }
@@ -238,25 +249,25 @@ impl Log {
     }
 
     /// Records below count as committed: durable ones when every write is flushed before it is acknowledged,
-    /// written ones otherwise.
+    /// otherwise those that outlive this process.
     pub fn high_watermark(&self) -> Offset {
         self.state().high_watermark()
     }
 
     /// Until the operating system has everything below `end`.
-    pub async fn wait_written(&self, end: Offset) -> Result<(), LogError> {
-        self.await_written(end);
-        self.wait_until(|state| state.offsets.written() >= end).await
+    pub async fn wait_kept(&self, end: Offset) -> Result<(), LogError> {
+        self.await_kept(end);
+        self.wait_until(|state| state.offsets.kept() >= end).await
     }
 
-    /// As [`Log::wait_written`], but an error as soon as the writer waits for room.
-    pub async fn wait_written_unless_stalled(&self, end: Offset) -> Result<(), LogError> {
-        self.await_written(end);
-        self.wait_unless_stalled(|state| state.offsets.written() >= end).await
+    /// As [`Log::wait_kept`], but an error as soon as the writer waits for room.
+    pub async fn wait_kept_unless_stalled(&self, end: Offset) -> Result<(), LogError> {
+        self.await_kept(end);
+        self.wait_unless_stalled(|state| state.offsets.kept() >= end).await
     }
 
     /// The write of what is below `end` is not to wait for its flush.
-    fn await_written(&self, end: Offset) {
+    fn await_kept(&self, end: Offset) {
         let mut state = self.state_mut();
         state.awaits_written = state.awaits_written.max(end);
     }
@@ -289,6 +300,7 @@ impl Log {
     /// Makes everything appended so far durable, whatever the flush settings.
     pub async fn flush(&self) -> Result<Offset, LogError> {
         let end = self.offsets().end();
+        self.write_out();
         self.wait_until(|state| state.offsets.written() >= state.still_there(end)).await?;
         if self.offsets().durable() < end {
             self.request_flush();
@@ -329,6 +341,52 @@ impl Log {
         state.epochs.end_offset_for(epoch, state.offsets.end())
     }
 
+    /// What the journal alone has of this log goes to its segments now.
+    pub(crate) fn write_out(&self) {
+        let must_start = {
+            let mut state = self.state_mut();
+            let is_waiting = state.offsets.written() < state.offsets.kept() && state.fault.is_none();
+            is_waiting && state.queue.begin()
+        };
+        if must_start {
+            self.start_writer();
+        }
+    }
+
+    /// The journal has a batch: readers see it, and a write is due later.
+    fn note_kept(&self) {
+        self.0.changed.notify_all();
+        self.flush_if_due();
+        if self.state().queue.rests() {
+            self.write_later();
+        }
+    }
+
+    /// What the journal alone has will not be written by this process.
+    pub(crate) fn give_up_kept(&self) {
+        let given_up = {
+            let mut state = self.state_mut();
+            if state.queue.rests() { state.queue.abandon() } else { 0 }
+        };
+        self.0.dir.space().settled(given_up);
+    }
+
+    /// What rests in the journal is written in a while, or at once when the journal fills.
+    pub(crate) fn write_later(&self) {
+        let behind = self.0.shard.behind();
+        if !self.0.is_behind.replace(true) {
+            behind.add(self);
+        }
+        if self.0.journal.is_pressed() {
+            behind.hurry();
+        }
+    }
+
+    pub(crate) fn no_longer_behind(&self) {
+        self.0.is_behind.set(false);
+        self.write_out();
+    }
+
     pub(crate) fn state(&self) -> Ref<'_, State> {
         self.0.state.borrow()
     }
@@ -339,7 +397,7 @@ impl Log {
 
     /// For whoever was told by the queue that it has to.
     pub(crate) fn start_writer(&self) {
-        spawn(Queue::Append, writer::run(self.clone(), None)).detach();
+        spawn(Queue::Append, writer::run(self.clone())).detach();
     }
 
     pub(crate) fn request_flush(&self) {
@@ -358,6 +416,7 @@ impl Log {
         self.0.dir.needs_recovery();
         self.0.dir.fail_on_io(&error);
         self.state_mut().fault.get_or_insert(error);
+        self.give_up_kept();
         self.0.changed.notify_all();
     }
 
@@ -365,7 +424,7 @@ impl Log {
         self.wait_while(reached, || self.check_usable()).await
     }
 
-    async fn wait_unless_stalled(&self, reached: impl Fn(&State) -> bool) -> Result<(), LogError> {
+    pub(crate) async fn wait_unless_stalled(&self, reached: impl Fn(&State) -> bool) -> Result<(), LogError> {
         self.wait_while(reached, || self.check_usable().and_then(|()| self.check_flowing())).await
     }
 
@@ -396,7 +455,7 @@ impl Log {
 impl State {
     pub fn high_watermark(&self) -> Offset {
         let reached =
-            if self.config.commits_on_flush() { self.offsets.durable() } else { self.offsets.written() };
+            if self.config.commits_on_flush() { self.offsets.durable() } else { self.offsets.kept() };
         reached.max(self.shown)
     }
 
@@ -445,9 +504,25 @@ impl State {
         self.note(info, &held);
         let place = Place { segment: segment.base, position };
         log.shard.tails().insert(&log.tail, info, place, held.clone());
+        let ticket = self.keep(log, &segment, info, &held);
         self.offsets.appended_to(info.end_offset());
-        let end = position + info.bytes;
-        Ok(self.queue.push(PendingBatch { segment, held, position, end, end_offset: info.end_offset() }))
+        if ticket.is_some() {
+            self.offsets.kept_to(info.end_offset());
+        }
+        let (end, end_offset) = (position + info.bytes, info.end_offset());
+        Ok(self.queue.push(PendingBatch { segment, held, position, end, end_offset, ticket }))
+    }
+
+    /// Into the journal, if all before it is there or in its segment. The first batch of a file waits for that file.
+    fn keep(&self, log: &Inner, segment: &Segment, info: &BatchInfo, held: &HeldBatch) -> Option<Ticket> {
+        let follows = self.offsets.kept() == info.base_offset && segment.has_file();
+        if !self.config.uses_journal() || !follows {
+            return None;
+        }
+        let owner = Owner { name: &log.name, topic_id: log.topic_id };
+        let ticket = log.journal.keep(owner, info, held)?;
+        segment.keep(held.clone());
+        Some(ticket)
     }
 
     fn segment_for(&mut self, log: &Inner, info: &BatchInfo) -> Rc<Segment> {

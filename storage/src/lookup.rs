@@ -69,11 +69,11 @@ impl Log {
         }
     }
 
-    /// The indexes run ahead of what is written; a lookup waits for it.
+    /// The indexes run ahead of what can be read; a lookup waits for it.
     async fn settle(&self) -> Result<(), LogError> {
         self.check_readable()?;
         let end = self.offsets().end();
-        self.wait_until(|state| state.offsets.written() >= state.still_there(end)).await
+        self.wait_until(|state| state.offsets.kept() >= state.still_there(end)).await
     }
 
     fn readable_segments(&self) -> (Offset, Vec<Rc<Segment>>) {

@@ -60,6 +60,10 @@ pub(crate) enum Mutation {
     TruncationLeavesEpochs,
     /// Readers still get from memory what a truncation has cut off.
     TruncationKeepsTail,
+    /// A batch counts as kept that the journal does not have.
+    KeepNothing,
+    /// What a truncation has cut off is still in the journal for the next start.
+    TruncationLeavesJournal,
     /// Recovery begins at the recovery point, even where the producers are known only from before it.
     StartAfterProducers,
     /// A transaction counts as ended before readers can see its marker.

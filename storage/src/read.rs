@@ -114,7 +114,7 @@ impl Log {
         if offset < start { LogError::OffsetOutOfRange { offset, start, end } } else { error }
     }
 
-    /// The request cut to what is written, or refused.
+    /// The request cut to what outlives this process, or refused.
     fn bounded(&self, mut request: ReadRequest) -> Result<ReadRequest, LogError> {
         self.check_readable()?;
         let offsets = self.offsets();
@@ -122,7 +122,7 @@ impl Log {
             let (offset, start, end) = (request.offset, offsets.start(), offsets.end());
             return Err(LogError::OffsetOutOfRange { offset, start, end });
         }
-        request.upto = request.upto.min(offsets.written());
+        request.upto = request.upto.min(offsets.kept());
         Ok(request)
     }
 
@@ -176,7 +176,7 @@ impl Log {
         let whole = {
             let state = self.state();
             let next = state.segment_after(segment.base).map(|next| next.base);
-            next.is_some_and(|next| upto >= next) || upto >= source.written
+            next.is_some_and(|next| upto >= next) || upto >= source.kept
         };
         if whole {
             return Ok(source.view.end());
@@ -191,8 +191,8 @@ impl Log {
     pub(crate) async fn source(&self, segment: &Rc<Segment>) -> Result<Source, LogError> {
         let file = segment.reader(&self.0.shard).await?;
         // View and offset belong to one moment.
-        let (view, written) = (segment.view(), self.offsets().written());
-        Ok(Source { segment: segment.clone(), file, view, written })
+        let (view, kept) = (segment.view(), self.offsets().kept());
+        Ok(Source { segment: segment.clone(), file, view, kept })
     }
 
     /// Reads go on while appends are refused: what is there can still be saved. Not after close.
@@ -217,8 +217,8 @@ pub(crate) struct Source {
     pub segment: Rc<Segment>,
     file: ReadHandle,
     pub view: SegmentView,
-    /// The log's written offset at that moment.
-    written: Offset,
+    /// The log's kept offset at that moment.
+    kept: Offset,
 }
 
 impl Source {
@@ -279,10 +279,7 @@ impl Source {
             parts.push(ReadPart::File(FileRange { file: self.file.clone(), offset, len }));
         }
         if to > stable {
-            let tail = &self.view.tail;
-            parts.push(ReadPart::Memory(
-                tail.slice((from.max(stable) - stable) as usize..(to - stable) as usize),
-            ));
+            parts.extend(self.view.memory(from.max(stable), to).into_iter().map(ReadPart::Memory));
         }
         ReadChunk { parts, bytes: (to - from) as usize, first_batch_too_large: false }
     }

@@ -107,7 +107,10 @@ async fn open(
         tracing::info!(log = %name, segments = report.segments_scanned, bytes = report.bytes_scanned,
             torn_bytes = report.torn_bytes, end = %report.log_end_offset, "recovered");
     }
-    Ok((Log::assemble(shard, dir, (name, found_id, path), config, loaded), report))
+    let log = Log::assemble(shard, dir, (name, found_id, path), config, loaded);
+    log.take_over_kept().await?;
+    let report = RecoveryReport { log_end_offset: log.offsets().end(), ..report };
+    Ok((log, report))
 }
 
 /// Makes the directory if it is missing, and checks that it belongs to this topic if it holds records.

@@ -2,6 +2,7 @@
 //! Decides nothing about offsets. Lives on the shard that owns the log.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -12,7 +13,7 @@ use kring_runtime::local::Notify;
 
 use crate::aborted::AbortedIndex;
 use crate::ahead::Ahead;
-use crate::batch::BatchInfo;
+use crate::batch::{BatchInfo, HeldBatch};
 use crate::config::LogConfig;
 use crate::error::LogError;
 use crate::index::{Indexer, OffsetIndex, TIME_ENTRY_BYTES, TimeIndex, position_of_time};
@@ -73,8 +74,8 @@ pub(crate) struct Segment {
     replaced: Cell<bool>,
     /// The last, partial block of `written`: what a reader of it gets, and what the next write begins with.
     tail: RefCell<Bytes>,
-    /// The kernel has that block in its page cache. A direct write puts it out of there.
-    tail_is_cached: Cell<bool>,
+    /// Batches behind `written` that the journal has, so that readers may see them.
+    kept: RefCell<Option<Rc<KeptTail>>>,
     ahead: Cell<Ahead>,
     indexes: RefCell<Indexes>,
     aborted: RefCell<AbortedIndex>,
@@ -113,12 +114,36 @@ impl LoadedIndexes {
 /// What of a segment may be read, fixed at one moment: bytes below `stable` never change again.
 pub(crate) struct SegmentView {
     pub stable: u32,
-    pub tail: Bytes,
+    tail: Bytes,
+    kept: Option<Rc<KeptTail>>,
+}
+
+/// Batches that the journal has and the file has not, in order.
+#[derive(Clone, Default)]
+struct KeptTail {
+    batches: VecDeque<HeldBatch>,
+    bytes: u32,
 }
 
 impl SegmentView {
     pub fn end(&self) -> u32 {
-        self.stable + self.tail.len() as u32
+        self.stable + self.tail.len() as u32 + self.kept.as_ref().map_or(0, |kept| kept.bytes)
+    }
+
+    /// What lies in memory of the bytes `from..to`, both at or above `stable`.
+    pub fn memory(&self, from: u32, to: u32) -> Vec<Bytes> {
+        let kept = self.kept.iter().flat_map(|kept| &kept.batches).flat_map(HeldBatch::parts);
+        let mut at = self.stable;
+        let mut found = Vec::new();
+        for part in std::iter::once(&self.tail).chain(kept) {
+            let end = at + part.len() as u32;
+            let (first, last) = (from.max(at), to.min(end));
+            if first < last {
+                found.push(part.slice((first - at) as usize..(last - at) as usize));
+            }
+            at = end;
+        }
+        found
     }
 }
 
@@ -175,7 +200,7 @@ impl Segment {
             held: Cell::new(false),
             replaced: Cell::new(false),
             tail: RefCell::default(),
-            tail_is_cached: Cell::new(false),
+            kept: RefCell::default(),
             ahead: Cell::default(),
             indexes: RefCell::new(indexes),
             aborted: RefCell::new(AbortedIndex::none()),
@@ -319,19 +344,33 @@ impl Segment {
     pub fn wrote(&self, end: u32, tail: Bytes) {
         assert!(end > self.written.get(), "written position fell");
         assert_eq!(tail.len() as u32, end - block_floor(end), "the tail is the partial block");
-        self.written.set(end);
+        let before = self.written.replace(end);
         self.tail.replace(tail);
+        self.forget_kept(before, end);
     }
 
-    pub fn tail_is_cached(&self, is_cached: bool) {
-        self.tail_is_cached.set(is_cached);
+    /// The journal has this batch, the next after those that are written or kept already.
+    pub fn keep(&self, held: HeldBatch) {
+        let mut kept = self.kept.borrow_mut();
+        // A reader may hold what was there before.
+        let kept = Rc::make_mut(kept.get_or_insert_default());
+        kept.bytes += held.len() as u32;
+        kept.batches.push_back(held);
     }
 
-    /// Where in the file a write through the page cache begins and ends so that the kernel has nothing to read: it
-    /// reads a block that is written in part, when the disk has it and the cache has not.
-    pub fn cached_place(&self, at: u32, end: u32) -> (u32, u32) {
-        let from = if self.tail_is_cached.get() { self.written.get() } else { at };
-        (from, self.ahead.get().block_end(end))
+    fn forget_kept(&self, from: u32, to: u32) {
+        let mut kept = self.kept.borrow_mut();
+        let Some(left) = kept.as_mut().map(Rc::make_mut) else { return };
+        let mut at = from;
+        while at < to
+            && let Some(batch) = left.batches.pop_front()
+        {
+            at += batch.len() as u32;
+            left.bytes -= batch.len() as u32;
+        }
+        if left.batches.is_empty() {
+            *kept = None;
+        }
     }
 
     /// Has a say in how far the next write goes, or notes how it went.
@@ -350,7 +389,7 @@ impl Segment {
     pub fn view(&self) -> SegmentView {
         let written = self.written.get();
         let tail = self.tail.borrow().clone();
-        SegmentView { stable: written - tail.len() as u32, tail }
+        SegmentView { stable: written - tail.len() as u32, tail, kept: self.kept.borrow().clone() }
     }
 
     /// The largest timestamp among all batches, with the last offset of its batch.
@@ -574,12 +613,6 @@ impl Segment {
         let path = self.path("log");
         let file = DirectFile::open(&path).await.map_err(|e| LogError::io(&path, "opening", &e))?;
         Ok(self.keep_writer(shard.budget(), file))
-    }
-
-    /// The file to write to, if it is open.
-    pub fn open_writer(&self) -> Option<Rc<DirectFile>> {
-        self.used.set(true);
-        self.writer.borrow().clone()
     }
 
     /// Makes the segment's file, its name durable before any record in it is acknowledged.

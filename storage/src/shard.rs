@@ -10,7 +10,9 @@ use kring_runtime::local::Notify;
 use kring_runtime::{Queue, spawn};
 
 use crate::arena::Arena;
+use crate::behind::WriteBehind;
 use crate::dir::LogDir;
+use crate::journal::Journal;
 use crate::log::Log;
 use crate::segment::Segment;
 use crate::slots::Slots;
@@ -25,11 +27,18 @@ pub struct ShardConfig {
     pub open_files: usize,
     /// Memory for the indexes of sealed segments.
     pub index_cache_bytes: usize,
+    /// Length of the journal in each log directory; less than 2 MiB is none.
+    pub journal_bytes: usize,
 }
 
 impl Default for ShardConfig {
     fn default() -> ShardConfig {
-        ShardConfig { tail_cache_bytes: 64 << 20, open_files: 1024, index_cache_bytes: 32 << 20 }
+        ShardConfig {
+            tail_cache_bytes: 64 << 20,
+            open_files: 1024,
+            index_cache_bytes: 32 << 20,
+            journal_bytes: 16 << 20,
+        }
     }
 }
 
@@ -44,6 +53,9 @@ struct Shared {
     flushes: FlushEpochs,
     growth: Growth,
     slots: RefCell<BTreeMap<PathBuf, Slots>>,
+    journal_bytes: usize,
+    journals: RefCell<BTreeMap<PathBuf, Journal>>,
+    behind: WriteBehind,
 }
 
 /// How much the logs that flush each write have grown since somebody asked: a recovery would look at it.
@@ -64,6 +76,9 @@ impl ShardStorage {
             flushes: FlushEpochs::default(),
             growth: Growth::default(),
             slots: RefCell::default(),
+            journal_bytes: config.journal_bytes,
+            journals: RefCell::default(),
+            behind: WriteBehind::default(),
         }))
     }
 
@@ -102,6 +117,17 @@ impl ShardStorage {
     pub(crate) fn slots(&self, dir: &LogDir) -> Slots {
         let mut all = self.0.slots.borrow_mut();
         all.entry(dir.path().to_path_buf()).or_insert_with(|| Slots::new(dir.disk().writes_at_once)).clone()
+    }
+
+    /// The journal for all logs of a directory.
+    pub(crate) fn journal(&self, dir: &LogDir) -> Journal {
+        let mut all = self.0.journals.borrow_mut();
+        let new = || Journal::new(dir, self.0.journal_bytes);
+        all.entry(dir.path().to_path_buf()).or_insert_with(new).clone()
+    }
+
+    pub(crate) fn behind(&self) -> &WriteBehind {
+        &self.0.behind
     }
 
     pub(crate) fn tails(&self) -> &TailCache {

@@ -369,30 +369,13 @@ fn a_batch_that_waits_for_its_flush_is_not_yet_committed() {
         let (_dir, log) = one_log(LogConfig { flush_messages: 3, ..LogConfig::default() }).await;
         let log = log.unwrap();
         let first = put(&log, 10);
-        log.wait_written(first).await.unwrap();
+        log.wait_kept(first).await.unwrap();
         assert_eq!(log.high_watermark(), first, "written is committed when flushes are not waited for");
         assert_eq!(log.offsets().durable(), Offset(0));
         put(&log, 10);
         let third = put(&log, 10);
         log.wait_durable(third).await.unwrap();
     });
-}
-
-/// A shard would wait for the disk meanwhile, and take it for a sign that the cache is full.
-#[test]
-fn a_write_into_the_page_cache_never_reads_the_disk_first() {
-    for seed in 0..20 {
-        let sim = Sim::new(SimConfig::new(seed, 1));
-        once(&sim, || async {
-            let (_dir, log) = one_log(LogConfig { flush_messages: u64::MAX, ..LogConfig::default() }).await;
-            let log = log.unwrap();
-            for number in 0..200 {
-                let end = put(&log, 10 + number * 97 % 20_000);
-                log.wait_written(end).await.unwrap();
-            }
-        });
-        assert_eq!(sim.disk().reads_to_write(), 0, "seed {seed}");
-    }
 }
 
 #[test]

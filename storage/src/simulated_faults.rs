@@ -39,8 +39,12 @@ fn once<F: Future<Output = ()> + 'static>(sim: &Sim, body: impl Fn(Disk) -> F) {
 
 async fn one_log(config: LogConfig) -> (LogDir, Log) {
     let dir = LogDir::open(Path::new("/data")).await.unwrap().dir;
-    let shard =
-        ShardStorage::new(ShardConfig { tail_cache_bytes: 0, open_files: 3, index_cache_bytes: 1000 });
+    let shard = ShardStorage::new(ShardConfig {
+        tail_cache_bytes: 0,
+        open_files: 3,
+        index_cache_bytes: 1000,
+        ..ShardConfig::default()
+    });
     let log = Log::open(&shard, &dir, LogName::new("orders", 0), Rc::new(config), None).await.unwrap().0;
     (dir, log)
 }
@@ -93,10 +97,10 @@ fn a_full_disk_holds_writes_up_and_they_go_on_by_themselves() {
 fn records_below_the_high_watermark_can_be_deleted_while_the_disk_is_full() {
     once(&Sim::new(SimConfig::new(2, 1)), async |disk| {
         let (_dir, log) = one_log(LogConfig { flush_messages: u64::MAX, ..LogConfig::default() }).await;
-        log.wait_written(put(&log, 100).unwrap()).await.unwrap();
+        log.wait_kept(put(&log, 100).unwrap()).await.unwrap();
         disk.fail_from(DiskOp::Write, LOG_FILE, 0, ENOSPC);
         let end = put(&log, 100).unwrap();
-        log.wait_written_unless_stalled(end).await.unwrap_err();
+        log.wait_kept_unless_stalled(end).await.unwrap_err();
         assert_eq!(log.delete_records_before(Offset(1)).await.unwrap(), Offset(1));
     });
 }
@@ -108,7 +112,7 @@ fn a_log_that_waits_for_room_can_be_deleted_and_closed() {
             let (dir, log) = one_log(LogConfig::default()).await;
             log.wait_durable(put(&log, 100).unwrap()).await.unwrap();
             disk.fail_from(DiskOp::Write, LOG_FILE, 0, ENOSPC);
-            log.wait_written_unless_stalled(put(&log, 100).unwrap()).await.unwrap_err();
+            log.wait_kept_unless_stalled(put(&log, 100).unwrap()).await.unwrap_err();
             if is_deleted {
                 log.delete().await.unwrap();
                 assert_eq!(dir.space().under_way(), 0, "what was never written takes no room");
@@ -131,7 +135,7 @@ fn a_flush_that_finds_no_room_is_not_tried_again() {
         log.wait_durable(put(&log, 100).unwrap()).await.unwrap();
         disk.fail(DiskOp::Sync, LOG_FILE, 0, ENOSPC);
         let end = put(&log, 100).unwrap();
-        log.wait_written(end).await.unwrap();
+        log.wait_kept(end).await.unwrap();
         log.wait_durable(end).await.unwrap_err();
         assert!(dir.offline().is_some(), "what a failed flush left on disk is not known");
         assert_eq!(log.offsets().durable(), Offset(1));

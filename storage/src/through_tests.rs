@@ -50,7 +50,7 @@ fn power_goes_after_a_write_that_flushed_itself(seed: u64) {
     let sim = Sim::new(SimConfig::new(seed, 1));
     let first = sim.run(|_| async {
         let (_dir, log) = one_log().await;
-        log.wait_written(put(&log)).await.unwrap();
+        log.wait_kept(put(&log)).await.unwrap();
         // So much does not wait for the flush of what is before it.
         log.wait_durable(put_bytes(&log, 300_000)).await.unwrap();
         crash().await;
@@ -104,7 +104,7 @@ fn a_durable_append_is_one_write_and_no_flush_beside_it() {
             let before = disk.data_syncs();
             log.wait_durable(put(&log)).await.unwrap();
             assert_eq!(flushes(&disk, before), 1, "the one that the write brings");
-            log.wait_written(put(&log)).await.unwrap();
+            log.wait_kept(put(&log)).await.unwrap();
             assert_eq!(flushes(&disk, before), 1, "acks=1 waits for none");
             log.wait_durable(log.offsets().end()).await.unwrap();
             assert_eq!(flushes(&disk, before), 2);

@@ -237,6 +237,7 @@ async fn open(config: LogConfig) -> (LogDir, Log) {
         tail_cache_bytes: [0, 5_000][random_below(2) as usize],
         open_files: 2,
         index_cache_bytes: 100,
+        ..ShardConfig::default()
     });
     let dir = LogDir::open(Path::new("/data")).await.unwrap().dir;
     let opened = Log::open(&shard, &dir, LogName::new("ledger", 0), Rc::new(config), None).await;

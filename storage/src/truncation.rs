@@ -20,6 +20,7 @@ use kring_runtime::{Queue, fs, spawn};
 
 use crate::deletion::{CleaningTurn, FILES};
 use crate::error::LogError;
+use crate::journal::Owner;
 use crate::log::{Loaded, Log, State};
 use crate::mutation::{self, Mutation};
 
@@ -145,6 +146,7 @@ impl Log {
 
     /// Until the end of the cut nothing is lost by an error; from then on the log is what is found on disk.
     async fn cut(&self, cut: Cut) -> Result<Offset, LogError> {
+        self.cut_journal(cut.end).await?;
         self.lower_points(cut.end).await?;
         let _cutting = Cutting::begin(self);
         let cut_and_read = async {
@@ -159,6 +161,7 @@ impl Log {
     /// The batch to go holds the log's start as well: nothing that can be read is left.
     async fn begin_anew(&self, offset: Offset) -> Result<Offset, LogError> {
         self.raise_start_in_turn(offset).await?;
+        self.cut_journal(offset).await?;
         self.lower_points(offset).await?;
         let _cutting = Cutting::begin(self);
         let cut_and_read = async {
@@ -174,6 +177,15 @@ impl Log {
 
     fn segments_where(&self, wanted: impl Fn(&Segment) -> bool) -> Vec<Rc<Segment>> {
         self.state().segments.iter().filter(|segment| wanted(segment)).cloned().collect()
+    }
+
+    /// Nor must it find more than is left.
+    async fn cut_journal(&self, end: Offset) -> Result<(), LogError> {
+        if mutation::on(Mutation::TruncationLeavesJournal) {
+            return Ok(());
+        }
+        let owner = Owner { name: &self.0.name, topic_id: self.0.topic_id };
+        self.0.journal.cut(owner, end).await
     }
 
     /// A crash must not find less than the recovery point promises.

@@ -60,20 +60,21 @@ impl ProducerId {
     }
 }
 
-/// The offsets of one log. `start ≤ durable ≤ written ≤ end` holds after every change, or the process stops:
+/// The offsets of one log. `start ≤ durable ≤ written ≤ kept ≤ end` holds after every change, or the process stops:
 /// an answer given on offsets out of order cannot be taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogOffsets {
     start: Offset,
     durable: Offset,
     written: Offset,
+    kept: Offset,
     end: Offset,
 }
 
 impl LogOffsets {
     /// A log as recovery leaves it: everything it holds is durable.
     pub fn recovered(start: Offset, end: Offset) -> LogOffsets {
-        let offsets = LogOffsets { start, durable: end, written: end, end };
+        let offsets = LogOffsets { start, durable: end, written: end, kept: end, end };
         offsets.assert_ordered();
         offsets
     }
@@ -88,9 +89,15 @@ impl LogOffsets {
         self.durable
     }
 
-    /// Records below have been taken by the operating system: they outlive this process.
+    /// Records below are in their segments.
     pub fn written(&self) -> Offset {
         self.written
+    }
+
+    /// Records below have been taken by the operating system, in their segments or in a journal: they outlive this
+    /// process.
+    pub fn kept(&self) -> Offset {
+        self.kept
     }
 
     /// The offset the next record gets.
@@ -106,6 +113,13 @@ impl LogOffsets {
     pub(crate) fn written_to(&mut self, written: Offset) {
         assert!(written >= self.written, "written offset fell from {} to {written}", self.written);
         self.written = written;
+        self.kept = self.kept.max(written);
+        self.assert_ordered();
+    }
+
+    pub(crate) fn kept_to(&mut self, kept: Offset) {
+        assert!(kept >= self.kept, "kept offset fell from {} to {kept}", self.kept);
+        self.kept = kept;
         self.assert_ordered();
     }
 
@@ -124,7 +138,8 @@ impl LogOffsets {
     fn assert_ordered(&self) {
         assert!(self.start <= self.durable, "start {} above durable {}", self.start, self.durable);
         assert!(self.durable <= self.written, "durable {} above written {}", self.durable, self.written);
-        assert!(self.written <= self.end, "written {} above end {}", self.written, self.end);
+        assert!(self.written <= self.kept, "written {} above kept {}", self.written, self.kept);
+        assert!(self.kept <= self.end, "kept {} above end {}", self.kept, self.end);
     }
 }
 

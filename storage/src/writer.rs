@@ -1,9 +1,7 @@
-//! Writing one log, one write at a time: at once into the page cache where that needs no wait, else by a task that
-//! runs while there is something to write.
+//! Writing one log by direct I/O, one write at a time: a task that runs while there is something worth a write.
 //! Never retries a failed flush; a write that found no room is tried again, see `stall`. Shard that owns the log, task
 //! queue `Append`.
 
-use std::io::IoSlice;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,29 +14,18 @@ use crate::appender::{Roll, Step, Write};
 use crate::error::LogError;
 use crate::log::{FlushTimer, Log};
 use crate::mutation::{self, Mutation};
-use crate::segment::{BLOCK_BYTES, Segment, block_floor, file_name, write_file};
+use crate::segment::{Segment, block_floor, file_name, write_file};
 
-/// What a write is filled up with to the end of its last block.
-static ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
 /// Before a flush that found no descriptor is tried.
 const FLUSH_PAUSE: Duration = Duration::from_millis(50);
 
-/// Writes what was queued just now. For whoever was told by the queue that there is no writer.
-pub(crate) fn start(log: &Log) {
-    if !log.state().config.writes_through_cache() {
-        return log.start_writer();
-    }
-    match write_now(log) {
-        Ok(None) => {}
-        Ok(Some(left)) => spawn(Queue::Append, run(log.clone(), Some(left))).detach(),
-        Err(error) => stop(log, error),
-    }
-}
-
-/// Writes until nothing is queued, beginning with what was taken from the queue already.
-pub(crate) async fn run(log: Log, taken: Option<Step>) {
-    if let Err(error) = drain(&log, taken).await {
+/// Writes until nothing is queued but what can wait in the journal.
+pub(crate) async fn run(log: Log) {
+    if let Err(error) = drain(&log).await {
         stop(&log, error);
+    }
+    if log.state().queue.rests() {
+        log.write_later();
     }
     log.0.changed.notify_all();
 }
@@ -49,26 +36,11 @@ fn stop(log: &Log, error: LogError) {
     log.fail(error);
 }
 
-/// What is left to a task, if anything is.
-fn write_now(log: &Log) -> Result<Option<Step>, LogError> {
-    let step = log.state_mut().queue.next();
-    let Some(Step::Write(write)) = &step else { return Ok(step) };
-    let Some(file) = write.segment.open_writer() else { return Ok(step) };
-    match write_cached(log, &file, write) {
-        Ok(true) => Ok(log.state_mut().queue.next()),
-        Err(error) if !error.is_passing() => Err(error),
-        // A task can wait for room.
-        _ => Ok(step),
-    }
-}
-
-async fn drain(log: &Log, mut taken: Option<Step>) -> Result<(), LogError> {
+async fn drain(log: &Log) -> Result<(), LogError> {
     loop {
-        if taken.is_none() {
-            gather(log).await;
-        }
+        gather(log).await;
         log.check_usable()?;
-        let step = taken.take().or_else(|| log.state_mut().queue.next());
+        let step = log.state_mut().queue.next();
         match step {
             None => return Ok(()),
             Some(Step::Write(write)) => insist_on(log, &write).await?,
@@ -93,7 +65,9 @@ async fn gather(log: &Log) {
 fn is_company_worth_a_wait(log: &Log) -> bool {
     let state = log.state();
     let is_flushing = state.config.flush_is_due(state.offsets.written(), state.offsets.durable());
-    is_flushing && state.fault.is_none() && state.queue.is_worth_more()
+    // A flush waits for what the journal has, so the write of that waits for none.
+    let is_flush_of_all = state.offsets.written() == state.offsets.kept();
+    is_flushing && is_flush_of_all && state.fault.is_none() && state.queue.is_worth_more()
 }
 
 async fn insist_on(log: &Log, write: &Write) -> Result<(), LogError> {
@@ -112,30 +86,7 @@ async fn write_epochs_in_turn(log: &Log) -> Result<(), LogError> {
 async fn write_batches(log: &Log, write: &Write) -> Result<(), LogError> {
     log.settle_home().await?;
     let file = write.segment.writer(&log.0.shard).await?;
-    if !write_cached(log, &file, write)? {
-        write_direct(log, &file, write).await?;
-    }
-    Ok(())
-}
-
-/// False when the page cache is not the way now.
-fn write_cached(log: &Log, file: &DirectFile, write: &Write) -> Result<bool, LogError> {
-    if !log.state().config.writes_through_cache() {
-        return Ok(false);
-    }
-    let tail_block = write.segment.tail_block();
-    let (from, to) = write.segment.cached_place(write.at, write.end);
-    let begin = if from == write.at { &tail_block[..] } else { &[] };
-    let zeros = &ZEROS[..(to - write.end) as usize];
-    let batches = write.parts().map(|part| &part[..]);
-    let mut parts: Vec<IoSlice<'_>> =
-        std::iter::once(begin).chain(batches).chain(std::iter::once(zeros)).map(IoSlice::new).collect();
-    let written = file.write_cached(&mut parts, u64::from(from)).map_err(|e| write.failed(&e))?;
-    if written {
-        write.segment.tail_is_cached(true);
-        wrote(log, write, &tail_block, false);
-    }
-    Ok(written)
+    write_direct(log, &file, write).await
 }
 
 async fn write_direct(log: &Log, file: &DirectFile, write: &Write) -> Result<(), LogError> {
@@ -146,7 +97,6 @@ async fn write_direct(log: &Log, file: &DirectFile, write: &Write) -> Result<(),
     let bounds = Bounds { limit, most: log.0.dir.disk().zeros_bytes };
     let to = write.segment.ahead(|ahead| ahead.plan(write.at, write.end, bounds, now()));
     let (blocks, at) = (blocks(write, &tail_block, to), u64::from(write.at));
-    write.segment.tail_is_cached(false);
     let is_flushed = brings_its_flush(log);
     let is_through = is_flushed && !mutation::on(Mutation::TakeWriteForFlushed);
     let (result, _buffer) =
@@ -257,19 +207,35 @@ impl Log {
     /// This log's part of a flush epoch. Covers what was written when the epoch began.
     pub(crate) async fn flush_epoch(&self) {
         self.0.flush_requested.set(false);
+        match self.write_kept().await {
+            // It stopped, and says so itself.
+            Err(_) if self.check_usable().is_err() => return,
+            Err(_) => return self.flush_later(),
+            Ok(()) => {}
+        }
         let Some(segment) = self.segment_to_flush() else { return };
         match flush_segment(self, &segment).await {
             // It was flushed when it was sealed, and then deleted.
             Err(_) if segment.is_deleted() => {}
-            Err(error) if error.is_passing() => self.flush_later(),
+            Err(error) if error.is_passing() => {
+                self.0.shard.budget().give_back();
+                self.flush_later();
+            }
             Err(error) => self.fail(error),
             Ok(()) => {}
         }
     }
 
-    /// No descriptor was left to flush by; the flush itself has not been tried.
+    /// A flush covers what was acknowledged when it began, the journal's part included. Other logs share its epoch: it
+    /// does not wait for room.
+    async fn write_kept(&self) -> Result<(), LogError> {
+        let kept = self.offsets().kept();
+        self.write_out();
+        self.wait_unless_stalled(|state| state.offsets.written() >= state.still_there(kept)).await
+    }
+
+    /// No descriptor was left to flush by, or no room for the write before it; the flush itself has not been tried.
     fn flush_later(&self) {
-        self.0.shard.budget().give_back();
         let log = self.clone();
         spawn(Queue::Background, async move {
             sleep(FLUSH_PAUSE).await;
@@ -300,9 +266,9 @@ impl Log {
     /// Sees to it that what is written gets flushed when the configuration says so.
     pub(crate) fn flush_if_due(&self) {
         let (offsets, config) = (self.offsets(), self.config());
-        if config.flush_is_due(offsets.written(), offsets.durable()) {
+        if config.flush_is_due(offsets.kept(), offsets.durable()) {
             self.request_flush();
-        } else if let Some(after) = config.flush_ms.filter(|_| offsets.durable() < offsets.written()) {
+        } else if let Some(after) = config.flush_ms.filter(|_| offsets.durable() < offsets.kept()) {
             self.flush_after(after);
         }
     }

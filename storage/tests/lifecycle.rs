@@ -47,6 +47,7 @@ fn files_are_held_open_by_use_and_under_the_budget() {
             tail_cache_bytes: 0,
             open_files: 10,
             index_cache_bytes: 0,
+            ..kring_storage::ShardConfig::default()
         });
         let mut logs = Vec::new();
         for partition in 0..40 {

@@ -97,9 +97,11 @@ async fn find(stages: &Stages) -> Result<(Found, (MetadataLog, Image), Sockets),
 
 fn storage(stages: &Stages) -> ShardStorage {
     let shards = stages.mesh.shards();
-    let cache = usize::try_from(stages.plan.config.logs.cache_bytes).unwrap_or(usize::MAX);
+    let logs = &stages.plan.config.logs;
+    let memory = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     ShardStorage::new(ShardConfig {
-        tail_cache_bytes: cache / shards,
+        tail_cache_bytes: memory(logs.cache_bytes) / shards,
+        journal_bytes: memory(logs.journal_bytes),
         open_files: limits::log_files(shards),
         ..ShardConfig::default()
     })

@@ -105,6 +105,8 @@ pub struct TopicDefaults {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     pub cache_bytes: u64,
+    /// For each core in each directory.
+    pub journal_bytes: u64,
     /// Before the first round of housekeeping.
     pub initial_delay_ms: i64,
     pub retention_check_ms: i64,
@@ -481,6 +483,7 @@ fn read_topic_defaults(typed: &Typed<'_>) -> TopicDefaults {
 fn read_logs(typed: &Typed<'_>) -> LogConfig {
     LogConfig {
         cache_bytes: typed.u64("kring.cache.bytes"),
+        journal_bytes: typed.u64("kring.journal.bytes"),
         initial_delay_ms: typed.i64("log.initial.task.delay.ms"),
         retention_check_ms: typed.i64("log.retention.check.interval.ms"),
         recovery_checkpoint_ms: typed.i64("log.flush.offset.checkpoint.interval.ms"),

@@ -323,6 +323,7 @@ mod tests {
         let names: Vec<_> = describe_broker(&broker("")).into_iter().map(|e| e.name).collect();
         let own = [
             "kring.cache.bytes",
+            "kring.journal.bytes",
             "kring.disk.settings",
             "kring.shards",
             "log.dir.reserve.bytes",

@@ -36,7 +36,7 @@ impl Partition {
     pub async fn acknowledged(self: Rc<Self>, acks: Acks, end: Offset) -> Result<(), Refusal> {
         let waited = match acks {
             // Nobody is told, but the connection must not read on for ever faster than the disk writes.
-            Acks::None | Acks::Leader => self.log().wait_written_unless_stalled(end).await,
+            Acks::None | Acks::Leader => self.log().wait_kept_unless_stalled(end).await,
             Acks::All => self.log().wait_committed_unless_stalled(end).await,
         };
         waited.map_err(|error| refusal_of(&error))

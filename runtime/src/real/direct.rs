@@ -1,47 +1,31 @@
-//! Direct files on glommio's `DmaFile`, with its traps handled: see each function. The same descriptor also writes
-//! through the page cache, at once and without the reactor: O_DIRECT is taken off it and put back.
+//! Direct files on glommio's `DmaFile`, with its traps handled: see each function.
 #![allow(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use glommio::io::{DmaBuffer, DmaFile, OpenOptions, ReadResult};
-use rustix::fs::OFlags;
-use rustix::io::Errno;
-
 use crate::disk::{AlignedBuf, BLOCK};
-use crate::real::{blocking, clock, io_error, switches};
+use crate::real::{blocking, io_error};
 use crate::resubmit;
 use crate::task::{Queue, spawn_essential};
+use glommio::io::{DmaBuffer, DmaFile, OpenOptions, ReadResult};
 
 /// Direct reads are cut to this size.
 const READ_CHUNK: usize = 1 << 20;
 /// The unit of direct I/O as a file position.
 const BLOCK_BYTES: u64 = BLOCK as u64;
-/// The kernel takes this many pieces in one call.
-const MAX_PIECES: usize = 1024;
-/// A write into the page cache that took longer, and slept, has waited for something: the kernel throttles who dirties
-/// too much. One that did not sleep shared its core with others.
-const CACHE_WAITS_NANOS: u64 = 2_000_000;
-/// After such a write the cache is left alone for so many times as long.
-const CACHE_REST: u64 = 10;
-
 thread_local! {
     /// Devices on which glommio has already found out whether polled I/O works.
     static PROBED: RefCell<BTreeSet<u64>> = const { RefCell::new(BTreeSet::new()) };
-    /// Until then this shard writes nothing through the page cache.
-    static CACHE_RESTS_UNTIL: Cell<u64> = const { Cell::new(0) };
 }
 
 pub(crate) struct RealDirect {
     file: Rc<DmaFile>,
-    /// Whether the descriptor has O_DIRECT now.
-    is_direct: Cell<bool>,
 }
 
 impl RealDirect {
@@ -55,37 +39,7 @@ impl RealDirect {
         let file = options.dma_open(path).await.map_err(io_error)?;
         let size = rustix::fs::fstat(borrow(&file))?.st_size;
         let size = u64::try_from(size).expect("the kernel knows no negative sizes");
-        Ok((Self { file: Rc::new(file), is_direct: Cell::new(true) }, size))
-    }
-
-    /// Puts O_DIRECT on the descriptor or takes it off. A request in flight would change its nature.
-    fn set_direct(&self, direct: bool) -> io::Result<()> {
-        if self.is_direct.get() != direct {
-            assert_eq!(Rc::strong_count(&self.file), 1, "a file changes its mode with nothing in flight");
-            let fd = borrow(&self.file);
-            let mut flags = rustix::fs::fcntl_getfl(fd)?;
-            flags.set(OFlags::DIRECT, direct);
-            rustix::fs::fcntl_setfl(fd, flags)?;
-            self.is_direct.set(direct);
-        }
-        Ok(())
-    }
-
-    /// Copies into the page cache, on this thread: a few microseconds, unless the kernel lets the writer wait because
-    /// too much is dirty. One such wait is suffered now and then, to find out that it is over.
-    pub(crate) fn write_cached(&self, parts: &mut [IoSlice<'_>], pos: u64) -> io::Result<bool> {
-        let begun = clock::monotonic_nanos();
-        if begun < CACHE_RESTS_UNTIL.get() {
-            return Ok(false);
-        }
-        self.set_direct(false)?;
-        let sleeps = switches::voluntary();
-        copy_to_cache(borrow(&self.file), parts, pos)?;
-        let ended = clock::monotonic_nanos();
-        if ended - begun > CACHE_WAITS_NANOS && switches::voluntary() != sleeps {
-            CACHE_RESTS_UNTIL.set(ended + CACHE_REST * (ended - begun));
-        }
-        Ok(true)
+        Ok((Self { file: Rc::new(file) }, size))
     }
 
     /// Runs as a task of its own, so that dropping the caller neither frees memory the kernel reads nor cuts a
@@ -100,9 +54,6 @@ impl RealDirect {
     }
 
     async fn write_with(&self, buf: AlignedBuf, pos: u64, flags: i32) -> (io::Result<usize>, AlignedBuf) {
-        if let Err(error) = self.set_direct(true) {
-            return (Err(error), buf);
-        }
         let file = self.file.clone();
         let (memory, len) = buf.into_blocks();
         let kept = memory.clone();
@@ -114,7 +65,6 @@ impl RealDirect {
     }
 
     pub(crate) async fn read_at(&self, pos: u64, len: usize) -> io::Result<AlignedBuf> {
-        self.set_direct(true)?;
         let mut out = AlignedBuf::with_capacity(len);
         while out.len() < len {
             let at = pos + out.len() as u64;
@@ -173,23 +123,6 @@ impl DirectReader {
 fn borrow(file: &DmaFile) -> BorrowedFd<'_> {
     // SAFETY: the descriptor is open for as long as the `DmaFile` is borrowed.
     unsafe { BorrowedFd::borrow_raw(file.as_raw_fd()) }
-}
-
-/// Short writes are resubmitted, as `resubmit` does it for direct ones.
-fn copy_to_cache(fd: BorrowedFd<'_>, mut parts: &mut [IoSlice<'_>], mut pos: u64) -> io::Result<()> {
-    IoSlice::advance_slices(&mut parts, 0);
-    while !parts.is_empty() {
-        match rustix::io::pwritev(fd, &parts[..parts.len().min(MAX_PIECES)], pos) {
-            Ok(0) => return Err(io::Error::new(io::ErrorKind::WriteZero, "the disk takes no more bytes")),
-            Ok(written) => {
-                pos += written as u64;
-                IoSlice::advance_slices(&mut parts, written);
-            }
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 async fn write_once(file: Rc<DmaFile>, memory: Rc<DmaBuffer>, pos: u64, flags: i32) -> io::Result<usize> {

@@ -10,6 +10,7 @@ pub(crate) mod files;
 pub(crate) mod hub;
 pub(crate) mod limits;
 pub(crate) mod lock;
+pub(crate) mod mapped;
 pub(crate) mod preflight;
 pub(crate) mod random;
 pub(crate) mod readable;
@@ -17,7 +18,6 @@ pub(crate) mod readers;
 pub(crate) mod sendfile;
 pub(crate) mod shard;
 pub(crate) mod signals;
-pub(crate) mod switches;
 pub(crate) mod tcp;
 pub(crate) mod watchdog;
 

@@ -5,10 +5,9 @@
 //! a length is any that the file had since; and of the changes to names since the last sync of their directory a
 //! prefix is kept. Nothing here waits by real time; delays are of the virtual clock.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +17,7 @@ use bytes::Bytes;
 use glommio::io::DmaBuffer;
 
 use crate::context::{self, Backend};
-use crate::disk::{self, AlignedBuf};
+use crate::disk::AlignedBuf;
 use crate::fs::{DirEntry, DiskSpace, parent, temporary_name};
 use crate::resubmit;
 use crate::sim::faults::{DiskFaults, Grain};
@@ -28,8 +27,6 @@ use crate::sim::names::{Names, Node};
 use crate::sim::rng::Rng;
 use crate::sim::world::SimShard;
 use crate::task::{Queue, spawn_essential};
-
-const BLOCK: u64 = disk::BLOCK as u64;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -175,12 +172,6 @@ impl Disk {
         lock(&self.0).counts.get("sync").copied().unwrap_or(0)
     }
 
-    /// How often a write through the page cache had to read a block first, because it changed it in part and only the
-    /// disk had it.
-    pub fn reads_to_write(&self) -> u64 {
-        lock(&self.0).counts.get("read to write").copied().unwrap_or(0)
-    }
-
     /// The current bytes of a file, synced or not; absent when there is no such file.
     pub fn peek(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let file = lock(&self.0).names.file(path.as_ref()).ok()?;
@@ -275,7 +266,7 @@ impl Disk {
         files.iter().map(|file| lock(&file.state).allocated_bytes()).sum()
     }
 
-    fn open(&self, path: &Path, create: Create) -> io::Result<Arc<SimFile>> {
+    pub(crate) fn open(&self, path: &Path, create: Create) -> io::Result<Arc<SimFile>> {
         self.check(DiskOp::Open, path)?;
         let mut state = lock(&self.0);
         match (state.names.file(path), create) {
@@ -288,6 +279,11 @@ impl Disk {
             }
             (Err(e), _) => Err(e),
         }
+    }
+
+    /// Takes a name away without a moment between.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+        lock(&self.0).names.remove_file(path)
     }
 
     /// The process ends, and the machine does not: its locks are free, and the cache holds what it held.
@@ -318,7 +314,7 @@ impl fmt::Debug for Disk {
 }
 
 #[derive(Clone, Copy)]
-enum Create {
+pub(crate) enum Create {
     No,
     New,
     IfMissing,
@@ -339,6 +335,13 @@ impl SimFile {
 
     fn len(&self) -> u64 {
         lock(&self.state).len()
+    }
+
+    /// A store into mapped memory: the cache has it at once, and it cannot fail.
+    pub(crate) fn store(&self, pos: u64, bytes: Bytes) {
+        let (mut state, len) = (lock(&self.state), bytes.len());
+        let id = state.begin_write(pos, bytes);
+        state.complete_write(id, len);
     }
 
     fn set_len(&self, len: u64) {
@@ -365,13 +368,6 @@ async fn write_once(disk: Disk, file: Arc<SimFile>, pos: u64, bytes: Bytes) -> i
     end_write(&disk, &file, id, pos, len)
 }
 
-/// The same without a moment between.
-fn write_now(disk: &Disk, file: &SimFile, pos: u64, bytes: Bytes) -> io::Result<usize> {
-    let len = bytes.len();
-    let id = lock(&file.state).begin_write(pos, bytes);
-    end_write(disk, file, id, pos, len)
-}
-
 fn end_write(disk: &Disk, file: &SimFile, id: u64, pos: u64, len: usize) -> io::Result<usize> {
     let taken = disk.check(DiskOp::Write, &file.path()).map_err(|error| (below(len as u64 + 1), error));
     let taken = taken.and_then(|()| disk.takes(file, pos, len).map_err(|error| (0, error)));
@@ -394,7 +390,7 @@ async fn write(disk: &Disk, file: &Arc<SimFile>, pos: u64, memory: Rc<DmaBuffer>
 }
 
 /// Writes a small file's bytes, on and on until all are taken.
-async fn write_small(disk: &Disk, file: &Arc<SimFile>, bytes: &[u8]) -> io::Result<()> {
+pub(crate) async fn write_small(disk: &Disk, file: &Arc<SimFile>, bytes: &[u8]) -> io::Result<()> {
     let (disk, file, bytes) = (disk.clone(), file.clone(), Bytes::copy_from_slice(bytes));
     spawn_essential(Queue::Append, async move {
         let mut done = 0;
@@ -406,7 +402,7 @@ async fn write_small(disk: &Disk, file: &Arc<SimFile>, bytes: &[u8]) -> io::Resu
     .await
 }
 
-async fn sync(disk: &Disk, file: &Arc<SimFile>) -> io::Result<()> {
+pub(crate) async fn sync(disk: &Disk, file: &Arc<SimFile>) -> io::Result<()> {
     let (disk, file) = (disk.clone(), file.clone());
     spawn_essential(Queue::Append, sync_what(disk, file, FileState::sync_begins)).await
 }
@@ -455,8 +451,6 @@ async fn read(disk: &Disk, file: &Arc<SimFile>, pos: u64, len: usize) -> io::Res
 pub(crate) struct SimDirect {
     disk: Disk,
     file: Arc<SimFile>,
-    /// The block that the last write ended in, if that write went through the page cache.
-    warm: Cell<Option<u64>>,
 }
 
 impl SimDirect {
@@ -465,44 +459,16 @@ impl SimDirect {
         let disk = shard.world().disk();
         let file = disk.open(path, if create { Create::New } else { Create::No })?;
         let len = file.len();
-        Ok((Self { disk, file, warm: Cell::default() }, len))
-    }
-
-    /// Blocks that a write of `pos..end` through the page cache changes in part while only the disk has them.
-    fn cold_edges(&self, pos: u64, end: u64) -> u64 {
-        let is_cold = |at: u64| {
-            let is_there = at / BLOCK * BLOCK < self.file.len();
-            !at.is_multiple_of(BLOCK) && is_there && self.warm.get() != Some(at / BLOCK)
-        };
-        let is_one_block = pos / BLOCK == end / BLOCK;
-        u64::from(is_cold(pos)) + u64::from(!is_one_block && is_cold(end))
-    }
-
-    /// The cache rests by chance, so that callers are seen on both ways. A write that fails leaves a part by chance.
-    pub(crate) fn write_cached(&self, parts: &[IoSlice<'_>], pos: u64) -> io::Result<bool> {
-        if shard().world().random(|rng| rng.chance(25)) {
-            return Ok(false);
-        }
-        let bytes: Bytes = parts.iter().flat_map(|part| part.iter().copied()).collect();
-        let end = pos + bytes.len() as u64;
-        *lock(&self.disk.0).counts.entry("read to write").or_default() += self.cold_edges(pos, end);
-        self.warm.set(Some(end.saturating_sub(1) / BLOCK));
-        let mut done = 0;
-        while done < bytes.len() {
-            done += write_now(&self.disk, &self.file, pos + done as u64, bytes.slice(done..))?;
-        }
-        Ok(true)
+        Ok((Self { disk, file }, len))
     }
 
     pub(crate) async fn write_at(&self, buf: AlignedBuf, pos: u64) -> (io::Result<usize>, AlignedBuf) {
-        self.warm.set(None);
         let (memory, len) = buf.into_blocks();
         let result = write(&self.disk, &self.file, pos, memory.clone()).await;
         (result, AlignedBuf::from_blocks(memory, len))
     }
 
     pub(crate) async fn write_through(&self, buf: AlignedBuf, pos: u64) -> (io::Result<usize>, AlignedBuf) {
-        self.warm.set(None);
         let (memory, len) = buf.into_blocks();
         let result = write_through(&self.disk, &self.file, pos, memory.clone()).await;
         (result, AlignedBuf::from_blocks(memory, len))

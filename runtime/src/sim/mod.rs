@@ -15,6 +15,7 @@ pub(crate) mod disk;
 mod faults;
 mod file;
 mod image;
+pub(crate) mod mapped;
 mod names;
 pub(crate) mod net;
 mod rng;

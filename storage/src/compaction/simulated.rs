@@ -147,6 +147,7 @@ async fn boot(model: Shared) {
         tail_cache_bytes: [0, 20_000][random_below(2) as usize],
         open_files: 2,
         index_cache_bytes: 100,
+        ..ShardConfig::default()
     });
     let dir = LogDir::open(Path::new("/data")).await.unwrap().dir;
     let name = LogName::new("table", 0);

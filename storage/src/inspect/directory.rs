@@ -14,6 +14,7 @@ use crate::dir::{
     CLEAN, CLEANER_POINTS, LOCK, META, RECOVERY_POINTS, REPLICATION_POINTS, START_OFFSETS, lock, read_bytes,
 };
 use crate::error::LogError;
+use crate::journal::is_journal;
 use crate::segment::parse_file_name;
 use crate::types::Offset;
 
@@ -22,6 +23,8 @@ pub struct Inspection {
     partitions: Vec<PathBuf>,
     /// What is wrong with the checkpoints.
     pub findings: Vec<Finding>,
+    /// What the next start will do with what else is there.
+    pub remarks: Vec<Finding>,
     points: Points,
     _lock: Option<LockGuard>,
 }
@@ -85,12 +88,14 @@ impl Inspection {
             ));
         }
         partitions.sort();
+        let journals = entries.iter().filter(|entry| is_journal(&entry.name));
+        let remarks = journals.map(|journal| kept_in(path.join(&journal.name))).collect();
         let root = if is_partition { parent_of(path) } else { path.to_path_buf() };
         let lock = take_lock(&root).await?;
         let (points, findings) = read_points(root).await?;
         // What is wrong beside a partition is not asked for with it.
         let findings = if is_partition { Vec::new() } else { findings };
-        Ok(Inspection { partitions, findings, points, _lock: lock })
+        Ok(Inspection { partitions, findings, remarks, points, _lock: lock })
     }
 
     /// Takes over what the checkpoints say now.
@@ -129,6 +134,11 @@ impl Inspection {
     pub fn plan_for_checkpoints(&self) -> Plan {
         Plan::for_checkpoints(&self.findings)
     }
+}
+
+fn kept_in(journal: PathBuf) -> Finding {
+    let cause = "a journal: logs that end before its records take them over at the next start of a broker";
+    Finding::at_start(journal, cause)
 }
 
 fn is_of_partition(name: &str) -> bool {

@@ -105,7 +105,7 @@ fn epochs(log: &Log, model: &Reference) {
 
 /// [`by_time`], with nothing appended meanwhile.
 pub(super) async fn by_time_settled(log: &Log, model: &RefCell<Reference>) -> Checked {
-    log.wait_written(log.offsets().end()).await?;
+    log.wait_kept(log.offsets().end()).await?;
     by_time(log, model).await
 }
 

@@ -57,6 +57,7 @@ impl Machine {
             tail_cache_bytes: [0, 20_000, 1 << 20][random_below(3) as usize],
             open_files: 3,
             index_cache_bytes: 1000,
+            journal_bytes: [0, 2 << 20][random_below(2) as usize],
         });
         let dir = LogDir::open(Path::new("/data")).await?.dir;
         let mut logs = Vec::new();

@@ -28,6 +28,9 @@ pub(super) async fn run(dirs: &[PathBuf], out: &mut Out) -> Result<State> {
             sum.checkpoints += 1;
             out.line(&format!("damaged: {finding}")).await?;
         }
+        for remark in &inspection.remarks {
+            out.line(&format!("note: {remark}")).await?;
+        }
         for partition in inspection.partitions() {
             if out.is_over() {
                 return Ok(State::Sound);

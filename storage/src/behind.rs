@@ -1,0 +1,54 @@
+//! Logs whose newest batches only the journal has: they are written a little later, or sooner when the journal fills.
+//! Shard that owns them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use kring_runtime::local::Notify;
+use kring_runtime::{Queue, spawn, timeout};
+
+use crate::log::Log;
+
+/// How long a batch stays in the journal alone: long enough for a slow log to share a write, short enough to be over
+/// before anybody looks.
+const WRITTEN_AFTER: Duration = Duration::from_secs(1);
+
+/// Clones are the same list.
+#[derive(Clone, Default)]
+pub(crate) struct WriteBehind(Rc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    logs: RefCell<Vec<Log>>,
+    is_running: Cell<bool>,
+    hurry: Notify,
+}
+
+impl WriteBehind {
+    pub fn add(&self, log: &Log) {
+        self.0.logs.borrow_mut().push(log.clone());
+        if !self.0.is_running.replace(true) {
+            let behind = self.clone();
+            spawn(Queue::Append, async move { behind.run().await }).detach();
+        }
+    }
+
+    /// All of them now.
+    pub fn hurry(&self) {
+        self.0.hurry.notify_all();
+    }
+
+    async fn run(&self) {
+        loop {
+            // In time or in a hurry, it is the same.
+            let _waited = timeout(WRITTEN_AFTER, self.0.hurry.notified()).await;
+            let logs = std::mem::take(&mut *self.0.logs.borrow_mut());
+            if logs.is_empty() {
+                self.0.is_running.set(false);
+                return;
+            }
+            logs.iter().for_each(Log::no_longer_behind);
+        }
+    }
+}
