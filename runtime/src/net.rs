@@ -16,6 +16,7 @@ use crate::disk::FileRange;
 use crate::real::tcp::{self, RealListener, RealStream};
 use crate::real::{blocking, sendfile};
 use crate::sim::net::{SimListener, SimStream};
+use crate::upcoming::Upcoming;
 
 enum Accepting {
     Real(RealListener),
@@ -285,15 +286,30 @@ impl WriteHalf {
     /// Sends a range of a file from the page cache. The range must be complete, of bytes that never change again.
     /// After any error the connection is of no use; one of the file is also noted in its handle.
     pub async fn send_file(&mut self, range: &FileRange) -> Result<(), SendFileError> {
-        let sent = match (&*self.0, range.file.real()) {
-            (Connected::Real(stream), Some(file)) => sendfile::send(stream, range, file).await,
-            (Connected::Sim(stream), None) => stream.send_file(range).await,
-            _ => unreachable!("a shard has files and sockets of one backend"),
-        };
+        self.send_next(&mut Upcoming::of([range.clone()])).await
+    }
+
+    /// As [`WriteHalf::send_file`], of the first of these ranges, which is taken out. The others are brought in meanwhile.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn send_next(&mut self, upcoming: &mut Upcoming) -> Result<(), SendFileError> {
+        let range = upcoming.range().expect("there is a range to send").clone();
+        let sent = self.send_range(&range, upcoming).await;
+        upcoming.done();
         if matches!(sent, Err(SendFileError::File(_))) {
             range.file.mark_failed();
         }
         sent
+    }
+
+    async fn send_range(&self, range: &FileRange, upcoming: &mut Upcoming) -> Result<(), SendFileError> {
+        range.offset.checked_add(range.len).ok_or_else(SendFileError::too_short)?;
+        match (&*self.0, range.file.real()) {
+            (Connected::Real(stream), Some(file)) => sendfile::send(stream, range, file, upcoming).await,
+            (Connected::Sim(stream), None) => stream.send_file(range).await,
+            _ => unreachable!("a shard has files and sockets of one backend"),
+        }
     }
 
     /// Ends this direction: the peer reads to the end of what was sent.

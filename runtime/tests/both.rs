@@ -15,7 +15,7 @@ use kring_runtime::channel::{self, RecvError, TrySendError};
 use kring_runtime::disk::{AlignedBuf, BLOCK, DirectFile, FileRange, ReadHandle};
 use kring_runtime::mapped::MappedFile;
 use kring_runtime::net::{self, Listener, ReadHalf, SendFileError, Stream};
-use kring_runtime::{Interval, Queue, fs, local, now, sleep, spawn, timeout, yield_now};
+use kring_runtime::{Interval, Queue, Upcoming, fs, local, now, sleep, spawn, timeout, yield_now};
 
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|at| u8::try_from((at * 31 + at / 251) % 251).unwrap()).collect()
@@ -261,6 +261,41 @@ fn send_file_delivers_exactly_the_range_however_slowly_it_is_read() {
         sending.await;
         assert_eq!(&got[..4], b"head");
         assert!(got[4..] == bytes[4_097..794_097]);
+    });
+}
+
+#[test]
+fn ranges_that_are_sent_one_after_another_arrive_whole_and_in_their_order() {
+    on_both(1, |_, dir| async move {
+        let bytes = pattern(3_000_000);
+        fs::write_atomic(dir.join("a"), &bytes).await.unwrap();
+        fs::write_atomic(dir.join("b"), &bytes[7..]).await.unwrap();
+        let (a, b) =
+            (ReadHandle::open(dir.join("a")).await.unwrap(), ReadHandle::open(dir.join("b")).await.unwrap());
+        ["a", "b"].iter().for_each(|name| forget_pages(&dir.join(name)));
+        let range = |file: &ReadHandle, offset, len| FileRange { file: file.clone(), offset, len };
+        let ranges = [
+            range(&a, 5, 700_000),
+            range(&b, 0, 0),
+            range(&b, 262_144, 262_144),
+            range(&a, 1_000_000, 2_000_000),
+        ];
+        let (client, server) = connected().await;
+        let (_reads, mut writes) = server.into_split();
+        let sending = spawn(Queue::Net, async move {
+            let mut upcoming = Upcoming::of(ranges);
+            for number in 0..4 {
+                writes.write_all(vec![Bytes::from(vec![number])]).await.unwrap();
+                writes.send_next(&mut upcoming).await.unwrap();
+            }
+            writes.shutdown();
+        });
+        let got = read_to_end(&mut client.into_split().0).await;
+        sending.await;
+        let parts: [&[u8]; 4] =
+            [&bytes[5..700_005], &[], &bytes[262_151..524_295], &bytes[1_000_000..3_000_000]];
+        let expected: Vec<u8> = (0..4).flat_map(|n| [&[n as u8][..], parts[n]].concat()).collect();
+        assert!(got == expected);
     });
 }
 

@@ -13,6 +13,15 @@ pub enum Part {
     File(FileRange),
 }
 
+impl Part {
+    pub fn file(&self) -> Option<&FileRange> {
+        match self {
+            Self::File(range) => Some(range),
+            Self::Memory(_) => None,
+        }
+    }
+}
+
 /// The parts of one response, size prefix included.
 #[derive(Debug)]
 pub struct Outgoing {

@@ -11,6 +11,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, select_biased};
+use kring_runtime::Upcoming;
 use kring_runtime::net::{ReadHalf, SendFileError, Stream, WriteHalf};
 
 use super::frame::{BadLength, FrameReader};
@@ -249,13 +250,14 @@ fn file_error(error: SendFileError) -> std::io::Error {
 }
 
 async fn send(writer: &mut WriteHalf, outgoing: Outgoing, activity: &Activity) -> std::io::Result<()> {
+    let mut upcoming = Upcoming::of(outgoing.parts.iter().filter_map(api::Part::file).cloned());
     let mut memory = VecDeque::new();
     for part in outgoing.parts {
         match part {
             api::Part::Memory(bytes) => memory.push_back(bytes),
-            api::Part::File(range) => {
+            api::Part::File(_) => {
                 writer.write_parts(&mut memory).await?;
-                writer.send_file(&range).await.map_err(file_error)?;
+                writer.send_next(&mut upcoming).await.map_err(file_error)?;
                 activity.touch();
             }
         }

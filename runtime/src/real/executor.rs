@@ -16,7 +16,7 @@ use crate::error::RuntimeError;
 use crate::real::hub::{Guarded, Hub};
 use crate::real::shard::RealShard;
 use crate::real::watchdog::Watchdog;
-use crate::real::{limits, preflight};
+use crate::real::{allocator, limits, preflight};
 
 /// Set when one shard has died, so that the others stop instead of waiting for it.
 struct Abort {
@@ -57,6 +57,7 @@ where
     T: Send + 'static,
 {
     preflight::check(config.shard_count())?;
+    allocator::keep_freed_memory();
     glommio::PARK_WHEN_PREEMPTED.store(config.park_when_preempted, Ordering::Relaxed);
     let seats = seats(config)?;
     let watchdog = Watchdog::start(&config.watchdog, seats.iter().map(|seat| seat.hub.clone()).collect());

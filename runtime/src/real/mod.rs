@@ -2,6 +2,7 @@
 //! The only part of the project that names glommio, reads a clock, or starts a thread.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub(crate) mod allocator;
 pub(crate) mod blocking;
 pub(crate) mod clock;
 pub(crate) mod direct;

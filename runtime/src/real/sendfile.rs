@@ -1,59 +1,30 @@
 //! Sending file ranges without copying them through this process, and without the disk holding up the shard.
 //!
 //! `sendfile(2)` reads missing pages synchronously: a cold mebibyte was seen to block a shard for 9 ms. So a range is
-//! sent in windows; a window is sent when its pages are cached, and is brought in through io_uring before when they
-//! are not; the next window is brought in while this one is being sent.
+//! sent in windows; a window is sent when its pages are cached, and `upcoming` brings it in before when they are not.
 
-use std::io;
-
-use crate::disk::{FileRange, SEND_WINDOW};
+use crate::disk::FileRange;
 use crate::net::SendFileError;
 use crate::real::readable::RealReadable;
 use crate::real::tcp::{RealStream, WAIT_CHUNK};
+use crate::upcoming::{Upcoming, Window};
 
-#[derive(Clone, Copy)]
-struct Window {
-    pos: u64,
-    len: u64,
-}
-
-impl Window {
-    fn after(pos: u64, end: u64) -> Self {
-        Self { pos, len: (end - pos).min(SEND_WINDOW) }
-    }
-
-    fn end(self) -> u64 {
-        self.pos + self.len
-    }
-}
-
-/// Sends the whole range. A file that ends before the range does is an error: the peer was promised the bytes.
+/// Sends the range whose turn it is. A file that ends before the range does is an error: the peer was promised the bytes.
 pub(crate) async fn send(
     stream: &RealStream,
     range: &FileRange,
     file: &RealReadable,
+    upcoming: &mut Upcoming,
 ) -> Result<(), SendFileError> {
-    let end = range.offset.checked_add(range.len).ok_or_else(SendFileError::too_short)?;
+    let end = range.offset + range.len;
     let mut window = Window::after(range.offset, end);
-    bring_in(file, window).await.map_err(SendFileError::File)?;
     while window.len > 0 {
-        let next = Window::after(window.end(), end);
-        let (sent, fetched) =
-            futures_lite::future::zip(send_window(stream, file, window), bring_in(file, next)).await;
-        sent?;
-        fetched.map_err(SendFileError::File)?;
-        window = next;
+        upcoming.bring_in().await.map_err(SendFileError::File)?;
+        send_window(stream, file, window).await?;
+        window = Window::after(window.end(), end);
         glommio::yield_if_needed().await;
     }
     Ok(())
-}
-
-async fn bring_in(file: &RealReadable, window: Window) -> io::Result<()> {
-    if file.is_resident(window.pos, window.len) {
-        Ok(())
-    } else {
-        file.prefetch(window.pos, window.len).await
-    }
 }
 
 async fn send_window(stream: &RealStream, file: &RealReadable, window: Window) -> Result<(), SendFileError> {
