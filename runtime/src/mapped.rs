@@ -24,7 +24,8 @@ pub struct MappedFile {
 
 impl MappedFile {
     /// Makes a file of `len` zero bytes, its blocks taken on the disk, and maps it. Nobody else may change its length
-    /// while it is mapped. `AlreadyExists` when there is one; any error leaves none.
+    /// while it is mapped. `AlreadyExists` when there is one; `Unsupported` where a store could fail because the disk is full. An error
+    /// leaves no file, as far as it could be removed.
     pub async fn create(path: impl AsRef<Path>, len: usize) -> io::Result<Self> {
         assert!(len > 0, "there is nothing to map");
         let path = path.as_ref();

@@ -37,8 +37,15 @@ pub struct Upcoming {
     ranges: VecDeque<FileRange>,
     /// The first window that nobody has looked at yet: which range it is of, and where it begins in it.
     next: (usize, u64),
-    /// Those between the one that is being sent and that one; nothing where there was nothing to be brought in.
-    coming: VecDeque<Option<Task<io::Result<()>>>>,
+    /// Those between the one that is being sent and that one.
+    coming: VecDeque<Coming>,
+}
+
+/// A window, and how it is brought in, unless it was there when it was looked at.
+struct Coming {
+    file: ReadHandle,
+    window: Window,
+    reading: Option<Task<io::Result<()>>>,
 }
 
 impl Upcoming {
@@ -64,8 +71,8 @@ impl Upcoming {
         {
             self.coming.push_back(begin(file, window));
         }
-        match self.coming.pop_front().flatten() {
-            Some(reading) => reading.await,
+        match self.coming.pop_front() {
+            Some(coming) => coming.arrive().await,
             None => Ok(()),
         }
     }
@@ -83,9 +90,21 @@ impl Upcoming {
     }
 }
 
-fn begin(file: ReadHandle, window: Window) -> Option<Task<io::Result<()>>> {
-    if file.is_resident(window.pos, window.len) {
-        return None;
+fn begin(file: ReadHandle, window: Window) -> Coming {
+    let reading = (!file.is_resident(window.pos, window.len)).then(|| {
+        let file = file.clone();
+        spawn(Queue::Cold, async move { file.prefetch(window.pos, window.len).await })
+    });
+    Coming { file, window, reading }
+}
+
+impl Coming {
+    /// What was there may have gone while a slow reader took what is before it.
+    async fn arrive(self) -> io::Result<()> {
+        match self.reading {
+            Some(reading) => reading.await,
+            None if self.file.is_resident(self.window.pos, self.window.len) => Ok(()),
+            None => self.file.prefetch(self.window.pos, self.window.len).await,
+        }
     }
-    Some(spawn(Queue::Cold, async move { file.prefetch(window.pos, window.len).await }))
 }

@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn the_json_has_one_object_a_line_and_nothing_to_escape_but_quotes() {
         let json = list_json();
-        assert_eq!(json.lines().count(), 2 + 364 + 34 + 18);
+        assert_eq!(json.lines().count(), 2 + 364 + 34 + 19);
         assert!(json.chars().all(|c| !c.is_control() || c == '\n'));
         assert!(
             json.contains(

@@ -13,6 +13,9 @@ use crate::real::blocking;
 /// Written at once when a file is made.
 const ZEROS: usize = 1 << 20;
 
+/// ext2 to ext4, XFS, tmpfs, and overlays, whose files are made on one of them as a rule.
+const IN_PLACE: [rustix::fs::FsWord; 4] = [0xef53, 0x5846_5342, 0x0102_1994, 0x794c_7630];
+
 pub(crate) struct RealMapped {
     memory: NonNull<u8>,
     len: usize,
@@ -26,7 +29,7 @@ impl RealMapped {
         let path = path.to_owned();
         let file = blocking::run(move || {
             let made = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-            let filled = fill(&made, len);
+            let filled = check_in_place(&made).and_then(|()| fill(&made, len));
             if filled.is_err() {
                 // What cannot be removed is found by the next start.
                 let _left = std::fs::remove_file(&path);
@@ -70,6 +73,16 @@ impl Drop for RealMapped {
         let unmapped = unsafe { rustix::mm::munmap(self.memory.as_ptr().cast(), self.len) };
         assert!(unmapped.is_ok(), "what was mapped can be unmapped");
     }
+}
+
+/// A file system that writes each page to a new block may find none, and tell so by a signal at any store.
+fn check_in_place(file: &File) -> io::Result<()> {
+    let kind = rustix::fs::fstatfs(file)?.f_type;
+    if IN_PLACE.contains(&kind) {
+        return Ok(());
+    }
+    let cause = format!("a file system of type {kind:#x} is not known to write in place");
+    Err(io::Error::new(io::ErrorKind::Unsupported, cause))
 }
 
 fn fill(file: &File, len: usize) -> io::Result<()> {
