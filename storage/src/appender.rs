@@ -134,8 +134,8 @@ pub(crate) struct AppendQueue {
     /// Of those queued, how many are more than batches that the journal has.
     pressing: usize,
     busy: bool,
-    /// All that is queued is to be written, the journal or not.
-    urgent: bool,
+    /// So many of those queued, from the first on, are to be written, the journal or not.
+    urgent: usize,
 }
 
 impl AppendQueue {
@@ -146,7 +146,7 @@ impl AppendQueue {
             bytes: 0,
             pressing: 0,
             busy: false,
-            urgent: false,
+            urgent: 0,
         }
     }
 
@@ -167,7 +167,7 @@ impl AppendQueue {
 
     /// What is queued is in the journal, and not yet worth a write.
     fn may_rest(&self) -> bool {
-        !self.urgent && self.pressing == 0 && self.bytes < BEHIND_BYTES
+        self.urgent == 0 && self.pressing == 0 && self.bytes < BEHIND_BYTES
     }
 
     fn start(&mut self) -> bool {
@@ -193,7 +193,7 @@ impl AppendQueue {
 
     /// All that is queued is to be written now. True if the writer has to be started.
     pub fn begin(&mut self) -> bool {
-        self.urgent = true;
+        self.urgent = self.queued.len();
         self.start()
     }
 
@@ -234,21 +234,26 @@ impl AppendQueue {
     fn take(&mut self) -> Option<Queued> {
         let taken = self.queued.pop_front()?;
         self.pressing -= usize::from(taken.is_pressing());
+        self.urgent = self.urgent.saturating_sub(1);
         Some(taken)
     }
 
-    /// The log failed: nothing queued will be written. Returns how many bytes that were.
-    pub fn abandon(&mut self) -> u64 {
-        self.queued.clear();
+    /// Nothing queued will be written. Returns how many bytes that were, and what the journal has of them.
+    pub fn abandon(&mut self) -> (u64, Vec<Ticket>) {
+        let tickets = self.queued.drain(..).filter_map(|queued| match queued {
+            Queued::Batch(batch) => batch.ticket,
+            _ => None,
+        });
+        let tickets = tickets.collect();
         self.pressing = 0;
         let bytes = std::mem::take(&mut self.bytes);
         self.stop();
-        bytes as u64
+        (bytes as u64, tickets)
     }
 
     fn stop(&mut self) {
         assert_eq!(self.bytes, 0, "an empty queue holds no bytes");
-        (self.busy, self.urgent) = (false, false);
+        (self.busy, self.urgent) = (false, 0);
         if self.queued.capacity() > 64 {
             self.queued = VecDeque::new();
         }
@@ -271,6 +276,7 @@ impl AppendQueue {
             else {
                 break;
             };
+            self.urgent = self.urgent.saturating_sub(1);
             assert_eq!(next.position, write.end, "batches lie back to back");
             self.bytes -= next.held.len();
             self.pressing -= usize::from(next.ticket.is_none());

@@ -34,16 +34,21 @@ impl WriteBehind {
         }
     }
 
-    /// All of them now.
+    /// Those that have waited for longest now: half of them. They are what keeps the journal from being used again.
     pub fn hurry(&self) {
         self.0.hurry.notify_all();
     }
 
+    fn take(&self, only_half: bool) -> Vec<Log> {
+        let mut logs = self.0.logs.borrow_mut();
+        let taken = if only_half { logs.len().div_ceil(2) } else { logs.len() };
+        logs.drain(..taken).collect()
+    }
+
     async fn run(&self) {
         loop {
-            // In time or in a hurry, it is the same.
-            let _waited = timeout(WRITTEN_AFTER, self.0.hurry.notified()).await;
-            let logs = std::mem::take(&mut *self.0.logs.borrow_mut());
+            let is_in_a_hurry = timeout(WRITTEN_AFTER, self.0.hurry.notified()).await.is_ok();
+            let logs = self.take(is_in_a_hurry);
             if logs.is_empty() {
                 self.0.is_running.set(false);
                 return;

@@ -295,28 +295,43 @@ impl LogDir {
 
     /// What the journals of earlier processes hold for this log.
     pub(crate) fn kept_for(&self, name: &LogName) -> Vec<KeptBatch> {
-        self.journals().old.batches.get(name).cloned().unwrap_or_default()
+        self.journals().old.of(name)
     }
 
     /// Some log has not taken over yet what they hold.
+    #[cfg(test)]
     pub(crate) fn has_old_journals(&self) -> bool {
-        !self.journals().old.files.is_empty()
+        self.journals().old.has_files()
     }
 
-    /// This log needs them no longer, or is gone. The last one lets them go.
+    /// This log needs them no longer, or is gone. The last one of a file lets it go.
     pub(crate) async fn taken_over(&self, name: &LogName) {
-        self.journals().old.batches.remove(name);
+        self.journals().old.forget(name);
         self.remove_old_journals().await;
     }
 
-    async fn remove_old_journals(&self) {
-        let unneeded = {
-            let mut journals = self.journals();
-            if !journals.old.batches.is_empty() {
-                return;
+    /// Nothing that the journals of earlier processes hold for this log comes back, whatever happens. Those that other
+    /// logs need are written anew without it.
+    pub(crate) async fn drop_from_old_journals(&self, name: &LogName) -> Result<(), LogError> {
+        self.taken_over(name).await;
+        let (content, path) = {
+            let journals = self.journals();
+            if !journals.old.has_files() {
+                return Ok(());
             }
-            std::mem::take(&mut journals.old.files)
+            (
+                journals.old.encode(),
+                self.path().join(journal::file_name(journals.old.generation, random_u64())),
+            )
         };
+        write_file(&path, &content).await?;
+        let replaced = self.journals().old.replace_files(path);
+        remove_journals(replaced).await;
+        fs::sync_dir(self.path()).await.map_err(|e| LogError::flush(self.path(), "flushing directory", &e))
+    }
+
+    async fn remove_old_journals(&self) {
+        let unneeded = self.journals().old.take_unneeded();
         remove_journals(unneeded).await;
     }
 
@@ -388,7 +403,7 @@ impl LogDir {
 
     pub(crate) fn forget(&self, name: &LogName) {
         let forgotten = self.points().remove(name);
-        self.journals().old.batches.remove(name);
+        self.journals().old.forget(name);
         if forgotten.is_some_and(|points| points.cleaner().is_some()) {
             self.cleaner_points_changed();
         }

@@ -39,6 +39,13 @@ struct History {
     durable: usize,
 }
 
+impl History {
+    /// It is about to be cut: from here on it ends there or where it did.
+    fn may_end_at(&mut self, end: usize) {
+        (self.acknowledged, self.durable) = (self.acknowledged.min(end), self.durable.min(end));
+    }
+}
+
 type Histories = Rc<[RefCell<History>; 2]>;
 
 fn cached(segment_bytes: u32) -> LogConfig {
@@ -110,11 +117,7 @@ async fn step(log: &Log, history: &RefCell<History>) {
         }
         1 => {
             let to = log.offsets().end().0 - random_below(6).min(log.offsets().end().0 as u64) as i64;
-            let mut cut = history.borrow_mut();
-            // From here on it may end at either place; it is checked as what it is after the call.
-            (cut.acknowledged, cut.durable) =
-                (cut.acknowledged.min(to as usize), cut.durable.min(to as usize));
-            drop(cut);
+            history.borrow_mut().may_end_at(to as usize);
             let end = log.truncate_to(Offset(to)).await.unwrap().0 as usize;
             history.borrow_mut().appended.truncate(end);
         }
@@ -186,8 +189,10 @@ fn what_was_acknowledged_outlives_the_process_and_what_was_cut_off_stays_gone() 
     seeds::catch(Mutation::TruncationLeavesJournal, 400, killed_again_and_again);
 }
 
+type Process = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
 /// One process after another on the same disk, none of which closes anything.
-fn processes<const N: usize>(seed: u64, bodies: [fn() -> std::pin::Pin<Box<dyn Future<Output = ()>>>; N]) {
+fn processes<const N: usize>(seed: u64, bodies: [fn() -> Process; N]) {
     let sim = Sim::new(SimConfig::new(seed, 1));
     for body in bodies {
         sim.run(|_| body()).unwrap_or_else(|error| panic!("{error}")).finished();

@@ -35,7 +35,7 @@ impl Log {
         // A start that is raised from here on must not write the same files.
         self.take_writers_place().await?;
         let written = self.write_last_files().await;
-        self.state_mut().queue.abandon();
+        self.give_up();
         written
     }
 
@@ -101,7 +101,7 @@ impl Log {
             state.fault.get_or_insert(LogError::Closed);
             state.segments.clone()
         };
-        self.give_up_kept();
+        self.give_up_resting();
         self.0.shard.tails().forget(&self.0.tail);
         for segment in segments {
             segment.release_all(self.0.shard.budget());
@@ -134,11 +134,20 @@ impl Log {
             return Err(LogError::OffsetOutOfRange { offset, start, end });
         }
         if offset > self.offsets().durable() {
-            // Below the high watermark all is written, also while the writer waits for room.
-            self.request_flush();
-            self.wait_durable(offset).await?;
+            self.flush_to(offset).await?;
         }
         self.raise_start(offset).await
+    }
+}
+
+impl Log {
+    /// Of what is below the high watermark: what is written needs no room, and what the journal alone has may wait for it.
+    async fn flush_to(&self, offset: Offset) -> Result<(), LogError> {
+        self.request_flush();
+        if offset <= self.offsets().written() {
+            return self.wait_durable(offset).await;
+        }
+        self.wait_unless_stalled(|state| state.offsets.durable() >= offset).await
     }
 }
 

@@ -87,6 +87,8 @@ pub(crate) struct State {
     pub producers: ProducerStates,
     pub ended: EndedTransactions,
     pub queue: AppendQueue,
+    /// Checksum of the newest batch; 0 until one was appended.
+    pub last_crc: u32,
     pub saved: SavedPoint,
     /// Somebody waits for the write of what is below, and for no flush.
     pub awaits_written: Offset,
@@ -151,6 +153,7 @@ impl Log {
             producers,
             ended: EndedTransactions::default(),
             queue,
+            last_crc: 0,
             saved,
             fault: None,
             awaits_written: Offset::ZERO,
@@ -218,10 +221,24 @@ impl Log {
     /// it yet. Writing starts by itself, and may be over when this returns. The batch's base offset must be the log's
     /// end: whoever assigns offsets has read it in the same turn of the shard.
     pub fn append(&self, batch: LogBatch) -> Result<Appended, LogError> {
+        let (limit, bytes) = (self.state().config.segment_bytes, batch.header.len() + batch.body.len());
+        if bytes > limit as usize {
+            return Err(LogError::BatchTooLarge { bytes, limit });
+        }
+        self.append_as(batch, false)
+    }
+
+    /// Adds a batch that was acknowledged once, whatever the settings say today, and that outlives this process already.
+    pub(crate) fn append_kept(&self, batch: LogBatch) -> Result<Appended, LogError> {
+        self.append_as(batch, true)
+    }
+
+    fn append_as(&self, batch: LogBatch, is_kept: bool) -> Result<Appended, LogError> {
         let info = BatchInfo::parse(&batch.header).expect("the batch was validated");
         assert_eq!(info.bytes as usize, batch.header.len() + batch.body.len(), "the header tells the length");
         self.0.dir.check_online()?;
-        let pushed = self.state_mut().append(&self.0, &info, HeldBatch::new(batch, self.0.shard.arena()))?;
+        let held = HeldBatch::new(batch, self.0.shard.arena());
+        let pushed = self.state_mut().append(&self.0, &info, held, is_kept)?;
         self.0.dir.space().appended(u64::from(info.bytes));
         if self.state().config.commits_on_flush() {
             self.0.shard.grew(u64::from(info.bytes));
@@ -362,13 +379,19 @@ impl Log {
         }
     }
 
-    /// What the journal alone has will not be written by this process.
-    pub(crate) fn give_up_kept(&self) {
-        let given_up = {
-            let mut state = self.state_mut();
-            if state.queue.rests() { state.queue.abandon() } else { 0 }
-        };
+    /// What is queued will not be written by this process. Where the log is not to come back, nor will the next one.
+    pub(crate) fn give_up(&self) {
+        let (given_up, tickets) = self.state_mut().queue.abandon();
         self.0.dir.space().settled(given_up);
+        if self.state().fault != Some(LogError::Closed) {
+            tickets.into_iter().for_each(Ticket::strand);
+        }
+    }
+
+    pub(crate) fn give_up_resting(&self) {
+        if self.state().queue.rests() {
+            self.give_up();
+        }
     }
 
     /// What rests in the journal is written in a while, or at once when the journal fills.
@@ -416,7 +439,7 @@ impl Log {
         self.0.dir.needs_recovery();
         self.0.dir.fail_on_io(&error);
         self.state_mut().fault.get_or_insert(error);
-        self.give_up_kept();
+        self.give_up_resting();
         self.0.changed.notify_all();
     }
 
@@ -486,7 +509,13 @@ impl State {
         self.segments.get(from + 1).expect("the newest segment is never replaced").base
     }
 
-    fn append(&mut self, log: &Inner, info: &BatchInfo, held: HeldBatch) -> Result<Pushed, LogError> {
+    fn append(
+        &mut self,
+        log: &Inner,
+        info: &BatchInfo,
+        held: HeldBatch,
+        is_kept: bool,
+    ) -> Result<Pushed, LogError> {
         assert!(!log.truncating.get(), "whoever truncates a log has stopped appending");
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
@@ -494,35 +523,31 @@ impl State {
         if let Some(cause) = &self.stalled {
             return Err(LogError::Full { path: log.path.to_path_buf(), cause: cause.clone() });
         }
-        let limit = self.config.segment_bytes;
-        if info.bytes > limit {
-            return Err(LogError::BatchTooLarge { bytes: info.bytes as usize, limit });
-        }
         assert_eq!(info.base_offset, self.offsets.end(), "offsets are assigned without gaps");
         let segment = self.segment_for(log, info);
         let position = segment.append(info, &self.config);
         self.note(info, &held);
         let place = Place { segment: segment.base, position };
         log.shard.tails().insert(&log.tail, info, place, held.clone());
-        let ticket = self.keep(log, &segment, info, &held);
+        let ticket = if is_kept { None } else { self.keep(log, info, &held) };
         self.offsets.appended_to(info.end_offset());
-        if ticket.is_some() {
+        if is_kept || ticket.is_some() {
+            segment.keep(held.clone());
             self.offsets.kept_to(info.end_offset());
         }
+        self.last_crc = info.header.crc;
         let (end, end_offset) = (position + info.bytes, info.end_offset());
         Ok(self.queue.push(PendingBatch { segment, held, position, end, end_offset, ticket }))
     }
 
-    /// Into the journal, if all before it is there or in its segment. The first batch of a file waits for that file.
-    fn keep(&self, log: &Inner, segment: &Segment, info: &BatchInfo, held: &HeldBatch) -> Option<Ticket> {
-        let follows = self.offsets.kept() == info.base_offset && segment.has_file();
+    /// Into the journal, if all before it is there or in its segment, and the log has a directory to come back to.
+    fn keep(&self, log: &Inner, info: &BatchInfo, held: &HeldBatch) -> Option<Ticket> {
+        let follows = self.offsets.kept() == info.base_offset && log.home_is_durable.get();
         if !self.config.uses_journal() || !follows {
             return None;
         }
         let owner = Owner { name: &log.name, topic_id: log.topic_id };
-        let ticket = log.journal.keep(owner, info, held)?;
-        segment.keep(held.clone());
-        Some(ticket)
+        log.journal.keep(owner, self.last_crc, info, held)
     }
 
     fn segment_for(&mut self, log: &Inner, info: &BatchInfo) -> Rc<Segment> {

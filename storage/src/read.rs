@@ -167,7 +167,8 @@ impl Log {
         let wanted = u32::try_from(request.max_bytes.max(first_bytes)).unwrap_or(u32::MAX);
         let end = limit.min(start.saturating_add(wanted));
         let chunk = source.chunk(start, end);
-        let chunk = if source.file.has_failed() { source.loaded(chunk).await? } else { chunk };
+        let has_failed = source.file.as_ref().is_some_and(ReadHandle::has_failed);
+        let chunk = if has_failed { source.loaded(chunk).await? } else { chunk };
         Ok(Some((chunk, end)))
     }
 
@@ -189,7 +190,11 @@ impl Log {
     }
 
     pub(crate) async fn source(&self, segment: &Rc<Segment>) -> Result<Source, LogError> {
-        let file = segment.reader(&self.0.shard).await?;
+        let file = match segment.has_file() {
+            true => Some(segment.reader(&self.0.shard).await?),
+            // All that it has is in the journal, and in memory.
+            false => None,
+        };
         // View and offset belong to one moment.
         let (view, kept) = (segment.view(), self.offsets().kept());
         Ok(Source { segment: segment.clone(), file, view, kept })
@@ -215,7 +220,7 @@ fn from_memory(read: TailRead) -> ReadChunk {
 /// One segment's bytes as they were at one moment.
 pub(crate) struct Source {
     pub segment: Rc<Segment>,
-    file: ReadHandle,
+    file: Option<ReadHandle>,
     pub view: SegmentView,
     /// The log's kept offset at that moment.
     kept: Offset,
@@ -276,7 +281,8 @@ impl Source {
         let mut parts = Vec::with_capacity(2);
         if from < stable {
             let (offset, len) = (u64::from(from), u64::from(to.min(stable) - from));
-            parts.push(ReadPart::File(FileRange { file: self.file.clone(), offset, len }));
+            let file = self.file.clone().expect("what is written is in a file");
+            parts.push(ReadPart::File(FileRange { file, offset, len }));
         }
         if to > stable {
             parts.extend(self.view.memory(from.max(stable), to).into_iter().map(ReadPart::Memory));

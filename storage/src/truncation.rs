@@ -20,7 +20,6 @@ use kring_runtime::{Queue, fs, spawn};
 
 use crate::deletion::{CleaningTurn, FILES};
 use crate::error::LogError;
-use crate::journal::Owner;
 use crate::log::{Loaded, Log, State};
 use crate::mutation::{self, Mutation};
 
@@ -146,7 +145,7 @@ impl Log {
 
     /// Until the end of the cut nothing is lost by an error; from then on the log is what is found on disk.
     async fn cut(&self, cut: Cut) -> Result<Offset, LogError> {
-        self.cut_journal(cut.end).await?;
+        self.empty_journals().await?;
         self.lower_points(cut.end).await?;
         let _cutting = Cutting::begin(self);
         let cut_and_read = async {
@@ -161,7 +160,7 @@ impl Log {
     /// The batch to go holds the log's start as well: nothing that can be read is left.
     async fn begin_anew(&self, offset: Offset) -> Result<Offset, LogError> {
         self.raise_start_in_turn(offset).await?;
-        self.cut_journal(offset).await?;
+        self.empty_journals().await?;
         self.lower_points(offset).await?;
         let _cutting = Cutting::begin(self);
         let cut_and_read = async {
@@ -179,13 +178,13 @@ impl Log {
         self.state().segments.iter().filter(|segment| wanted(segment)).cloned().collect()
     }
 
-    /// Nor must it find more than is left.
-    async fn cut_journal(&self, end: Offset) -> Result<(), LogError> {
+    /// A start after a crash must not find there what is about to go.
+    async fn empty_journals(&self) -> Result<(), LogError> {
         if mutation::on(Mutation::TruncationLeavesJournal) {
             return Ok(());
         }
-        let owner = Owner { name: &self.0.name, topic_id: self.0.topic_id };
-        self.0.journal.cut(owner, end).await
+        self.0.journal.retire(self.0.shard.behind()).await?;
+        self.0.dir.drop_from_old_journals(&self.0.name).await
     }
 
     /// A crash must not find less than the recovery point promises.
@@ -291,6 +290,7 @@ impl State {
             self.epochs = loaded.epochs;
         }
         self.producers = loaded.producers;
+        self.last_crc = 0;
         self.ended = EndedTransactions::default();
         self.saved = loaded.saved;
     }

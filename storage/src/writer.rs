@@ -31,8 +31,7 @@ pub(crate) async fn run(log: Log) {
 }
 
 fn stop(log: &Log, error: LogError) {
-    let given_up = log.state_mut().queue.abandon();
-    log.0.dir.space().settled(given_up);
+    log.give_up();
     log.fail(error);
 }
 
@@ -207,11 +206,12 @@ impl Log {
     /// This log's part of a flush epoch. Covers what was written when the epoch began.
     pub(crate) async fn flush_epoch(&self) {
         self.0.flush_requested.set(false);
-        match self.write_kept().await {
-            // It stopped, and says so itself.
-            Err(_) if self.check_usable().is_err() => return,
-            Err(_) => return self.flush_later(),
-            Ok(()) => {}
+        if self.write_kept().await.is_err() {
+            // One that stopped says so itself. One that waits for room has written something nevertheless.
+            match self.check_usable() {
+                Err(_) => return,
+                Ok(()) => self.flush_later(),
+            }
         }
         let Some(segment) = self.segment_to_flush() else { return };
         match flush_segment(self, &segment).await {

@@ -1,7 +1,7 @@
 //! Where entries go in a journal: into numbered blocks, which are used again in their order once nothing in the oldest
 //! is needed any more. Decides only. Shard that owns the journal.
 //!
-//! In this order, because an entry may say that an older one no longer counts: it must not go first.
+//! In this order, so that a journal holds the newest entries of each log without a gap.
 
 use std::collections::VecDeque;
 
@@ -70,6 +70,18 @@ impl Layout {
             self.needed.pop_front();
             self.oldest += 1;
         }
+    }
+
+    /// The file is a new one, without a block in it.
+    pub fn begin_anew(&mut self) {
+        assert!(!self.is_needed(), "what is needed is in the old file");
+        self.oldest += self.needed.len() as u64;
+        self.needed.clear();
+    }
+
+    /// Some entry is needed.
+    pub fn is_needed(&self) -> bool {
+        self.needed.iter().any(|needed| *needed > 0)
     }
 
     /// From the oldest that is needed to the newest, it is more than half of all.

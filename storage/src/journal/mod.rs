@@ -14,17 +14,19 @@ mod replay;
 mod take_over;
 
 use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use kring_runtime::mapped::MappedFile;
-use kring_runtime::{Queue, sleep, spawn};
+use kring_runtime::{Queue, fs, sleep, spawn};
 
 use crate::batch::{BatchInfo, HeldBatch};
+use crate::behind::WriteBehind;
 use crate::dir::LogDir;
 use crate::error::LogError;
 use crate::mutation::{self, Mutation};
-use crate::types::Offset;
+use crate::turn::Turn;
 pub(crate) use entry::{KeptBatch, Owner};
 use layout::{Layout, Spot};
 pub(crate) use replay::{Kept, file_name, is_journal};
@@ -32,8 +34,10 @@ pub(crate) use replay::{Kept, file_name, is_journal};
 const BLOCK_BYTES: usize = 1 << 20;
 /// A longer batch costs less by a write of its own than by a copy and its part of another.
 const LARGEST_BATCH_BYTES: u32 = 256 << 10;
-/// Until a journal that found no room for the end of a log is asked again.
-const CUT_PAUSE: Duration = Duration::from_millis(10);
+/// Until a journal that is to go is looked at again.
+const RETIRE_PAUSE: Duration = Duration::from_millis(2);
+/// After a file could not be made.
+const MAKE_PAUSE: Duration = Duration::from_secs(10);
 
 /// Clones are the same journal.
 #[derive(Clone)]
@@ -43,10 +47,18 @@ struct Shared {
     dir: LogDir,
     blocks: usize,
     /// Made with the first batch that wants it.
-    file: RefCell<Option<Rc<MappedFile>>>,
+    file: RefCell<Option<Open>>,
     /// It is being made, or cannot be.
     is_asked_for: Cell<bool>,
     layout: RefCell<Layout>,
+    /// Entries of logs that have failed: only the next start can write them.
+    stranded: Cell<usize>,
+    retiring: Turn,
+}
+
+struct Open {
+    file: MappedFile,
+    path: PathBuf,
 }
 
 /// A batch's place in the journal, given back when this is dropped.
@@ -61,6 +73,15 @@ impl Drop for Ticket {
     }
 }
 
+impl Ticket {
+    /// Its batch stays where it is for as long as this process lives: its log has failed, and the next start takes it over.
+    pub fn strand(self) {
+        let stranded = &self.journal.0.stranded;
+        stranded.set(stranded.get() + 1);
+        std::mem::forget(self);
+    }
+}
+
 impl Journal {
     /// One of about `bytes` bytes; less than two blocks are none.
     pub fn new(dir: &LogDir, bytes: usize) -> Journal {
@@ -71,24 +92,32 @@ impl Journal {
             file: RefCell::new(None),
             is_asked_for: Cell::new(blocks < 2),
             layout: RefCell::new(Layout::new(blocks.max(2), BLOCK_BYTES)),
+            stranded: Cell::new(0),
+            retiring: Turn::default(),
         }))
     }
 
     /// The batch outlives this process from now on. `None`, and nothing is kept, where there is no journal yet, no room,
     /// or no gain.
-    pub fn keep(&self, owner: Owner<'_>, info: &BatchInfo, held: &HeldBatch) -> Option<Ticket> {
+    pub fn keep(
+        &self,
+        owner: Owner<'_>,
+        previous_crc: u32,
+        info: &BatchInfo,
+        held: &HeldBatch,
+    ) -> Option<Ticket> {
         if info.bytes > LARGEST_BATCH_BYTES {
             return None;
         }
-        let file = self.0.file.borrow();
-        let Some(file) = &*file else {
+        let open = self.0.file.borrow();
+        let Some(open) = &*open else {
             self.ask_for_file();
             return None;
         };
         let spot = self.0.layout.borrow_mut().place(entry::entry_bytes(&owner.name.topic, held.len()))?;
-        let header = entry::batch_entry(spot.block, owner, info, &held.header);
+        let header = entry::header(spot.block, owner, previous_crc, info, &held.header);
         if !mutation::on(Mutation::KeepNothing) {
-            put(file, spot, &[&header, owner.name.topic.as_bytes(), &held.header, &held.body]);
+            put(&open.file, spot, &[&header, owner.name.topic.as_bytes(), &held.header, &held.body]);
         }
         Some(Ticket { journal: self.clone(), block: spot.block })
     }
@@ -98,33 +127,35 @@ impl Journal {
         self.0.layout.borrow().is_pressed()
     }
 
-    /// What this log has in here from `at` on does not count any more, whatever happens: durable on return. Nor what it
-    /// has in the journals of the process before.
-    pub async fn cut(&self, owner: Owner<'_>, at: Offset) -> Result<(), LogError> {
-        if self.0.file.borrow().is_none() && self.0.dir.has_old_journals() {
-            self.make_file().await;
+    /// Nothing that was ever kept in here comes back, whatever happens: all of it is written, and the file goes,
+    /// durably. For whoever takes records out of a log. The next batch makes a new file.
+    pub async fn retire(&self, behind: &WriteBehind) -> Result<(), LogError> {
+        let _turn = self.0.retiring.take().await;
+        let Some(open) = self.0.file.take() else { return Ok(()) };
+        let gone = self.write_all_and_remove(&open, behind).await;
+        // Without the file, or with it as it was: what is in it is in order either way.
+        if gone.is_err() {
+            self.0.file.replace(Some(open));
+        } else {
+            self.0.layout.borrow_mut().begin_anew();
+            self.0.is_asked_for.set(self.0.blocks < 2);
         }
-        let file = self.0.file.borrow().clone();
-        match file {
-            Some(file) => self.cut_in(&file, owner, at).await,
-            None => Ok(()),
-        }
+        gone
     }
 
-    async fn cut_in(&self, file: &MappedFile, owner: Owner<'_>, at: Offset) -> Result<(), LogError> {
-        let spot = loop {
-            let place = self.0.layout.borrow_mut().place(entry::entry_bytes(&owner.name.topic, 0));
-            match place {
-                Some(spot) => break spot,
-                // What is in the way gets written meanwhile.
-                None => sleep(CUT_PAUSE).await,
-            }
+    async fn write_all_and_remove(&self, open: &Open, behind: &WriteBehind) -> Result<(), LogError> {
+        while self.0.layout.borrow().is_needed() {
             self.0.dir.check_online()?;
-        };
-        let header = entry::cut_entry(spot.block, owner, at);
-        put(file, spot, &[&header, owner.name.topic.as_bytes()]);
-        self.0.layout.borrow_mut().release(spot.block);
-        file.sync().await.map_err(|e| LogError::flush(self.0.dir.path(), "flushing the journal in", &e))
+            if self.0.stranded.get() > 0 {
+                let cause = "records of a log that failed are in the journal: start again".into();
+                return Err(LogError::Stalled { cause });
+            }
+            behind.hurry();
+            sleep(RETIRE_PAUSE).await;
+        }
+        let dir = self.0.dir.path();
+        fs::remove_file(&open.path).await.map_err(|e| LogError::io(&open.path, "removing", &e))?;
+        fs::sync_dir(dir).await.map_err(|e| LogError::flush(dir, "flushing directory", &e))
     }
 
     fn ask_for_file(&self) {
@@ -137,12 +168,17 @@ impl Journal {
     /// Without a file each batch waits for a write of its own: slower, and no less sure.
     async fn make_file(&self) {
         let path = self.0.dir.new_journal();
-        match MappedFile::create(&path, self.0.blocks.max(2) * BLOCK_BYTES).await {
+        match MappedFile::create(&path, self.0.blocks * BLOCK_BYTES).await {
             Ok(file) => {
-                self.0.file.borrow_mut().get_or_insert(Rc::new(file));
+                self.0.file.replace(Some(Open { file, path }));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
+                tracing::info!(dir = %self.0.dir.path().display(), %error, "no journal here: each batch is written at once");
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "no journal: each batch is written at once")
+                tracing::warn!(path = %path.display(), %error, "no journal for now: each batch is written at once");
+                sleep(MAKE_PAUSE).await;
+                self.0.is_asked_for.set(false);
             }
         }
     }

@@ -1,14 +1,14 @@
 //! What the journals of an earlier process hold, read once when a directory is opened. Believes nothing that a checksum
 //! does not vouch for: a power cut leaves any mixture of old and new pages. Any core.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use kring_runtime::fs;
 
 use super::BLOCK_BYTES;
-use super::entry::{self, BLOCK_HEADER_BYTES, Entry, KeptBatch};
+use super::entry::{self, BLOCK_HEADER_BYTES, KeptBatch};
 use crate::checkpoint::LogName;
 use crate::error::LogError;
 use crate::types::Offset;
@@ -22,8 +22,9 @@ const SUFFIX: &str = ".journal";
 #[derive(Default)]
 pub(crate) struct Kept {
     /// In the order in which they were kept.
-    pub batches: BTreeMap<LogName, Vec<KeptBatch>>,
-    pub files: Vec<PathBuf>,
+    batches: BTreeMap<LogName, Vec<KeptBatch>>,
+    /// Each with the logs that have not taken over yet what it holds for them.
+    files: BTreeMap<PathBuf, BTreeSet<LogName>>,
     /// Of the newest file.
     pub generation: u64,
 }
@@ -50,19 +51,47 @@ impl Kept {
         for name in names {
             kept.generation = kept.generation.max(generation_of(&name).unwrap_or(0));
             let path = dir.join(name);
-            entries(read(&path).await?).into_iter().for_each(|(log, entry)| kept.note(log, entry));
-            kept.files.push(path);
+            let mut found = entries(read(&path).await?);
+            found.retain(|(log, _)| partitions.contains(log));
+            kept.files.insert(path, found.iter().map(|(log, _)| log.clone()).collect());
+            found.into_iter().for_each(|(log, batch)| kept.batches.entry(log).or_default().push(batch));
         }
-        kept.batches.retain(|log, batches| !batches.is_empty() && partitions.contains(log));
         Ok(kept)
     }
 
-    fn note(&mut self, log: LogName, entry: Entry) {
-        let batches = self.batches.entry(log).or_default();
-        match entry {
-            Entry::Batch(batch) => batches.push(batch),
-            Entry::Cut(at) => batches.retain(|batch| batch.info.end_offset() <= at),
-        }
+    pub fn of(&self, log: &LogName) -> Vec<KeptBatch> {
+        self.batches.get(log).cloned().unwrap_or_default()
+    }
+
+    pub fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// This log needs them no longer, or is gone.
+    pub fn forget(&mut self, log: &LogName) {
+        self.batches.remove(log);
+        self.files.values_mut().for_each(|owners| {
+            owners.remove(log);
+        });
+    }
+
+    /// Files that no log needs any more.
+    pub fn take_unneeded(&mut self) -> Vec<PathBuf> {
+        let unneeded = self.files.extract_if(.., |_, owners| owners.is_empty());
+        unneeded.map(|(path, _)| path).collect()
+    }
+
+    /// What the files hold that is still needed, as one journal.
+    pub fn encode(&self) -> Vec<u8> {
+        let all =
+            self.batches.iter().flat_map(|(log, batches)| batches.iter().map(move |batch| (log, batch)));
+        entry::encode(all, BLOCK_BYTES)
+    }
+
+    /// The files are now this one, which holds what [`Kept::encode`] said. Returns those that it replaces.
+    pub fn replace_files(&mut self, path: PathBuf) -> Vec<PathBuf> {
+        let owners = self.batches.keys().cloned().collect();
+        std::mem::replace(&mut self.files, BTreeMap::from([(path, owners)])).into_keys().collect()
     }
 }
 
@@ -75,7 +104,7 @@ async fn read(path: &Path) -> Result<Bytes, LogError> {
 }
 
 /// All entries of a journal, in the order in which they were made.
-fn entries(journal: Bytes) -> Vec<(LogName, Entry)> {
+fn entries(journal: Bytes) -> Vec<(LogName, KeptBatch)> {
     let starts = (0..journal.len()).step_by(BLOCK_BYTES);
     let blocks = starts.map(|at| journal.slice(at..journal.len().min(at + BLOCK_BYTES)));
     let mut blocks: Vec<(u64, Bytes)> =
@@ -84,39 +113,38 @@ fn entries(journal: Bytes) -> Vec<(LogName, Entry)> {
     blocks.into_iter().flat_map(|(number, block)| entries_of(number, block)).collect()
 }
 
-fn entries_of(number: u64, block: Bytes) -> impl Iterator<Item = (LogName, Entry)> {
+fn entries_of(number: u64, block: Bytes) -> impl Iterator<Item = (LogName, KeptBatch)> {
     let mut at = BLOCK_HEADER_BYTES;
     std::iter::from_fn(move || {
-        let (log, entry, bytes) = entry::parse(number, &block.slice(at.min(block.len())..))?;
+        let (log, batch, bytes) = entry::parse(number, &block.slice(at.min(block.len())..))?;
         at += bytes;
-        Some((log, entry))
+        Some((log, batch))
     })
 }
 
-/// Those that go on where a log ends. `last` is the log's last batch: base offset and checksum. A journal that knows
-/// another one there is of another history, of which nothing is taken.
-pub(super) fn following(batches: &[KeptBatch], end: Offset, last: Option<(Offset, u32)>) -> Vec<KeptBatch> {
-    let Some(first) = batches.iter().rposition(|batch| batch.info.base_offset == end) else {
+/// Those that go on where a log ends. `last_crc` is the checksum of the log's last batch: one that was kept behind
+/// another batch is of another history.
+pub(super) fn following(batches: &[KeptBatch], end: Offset, last_crc: Option<u32>) -> Vec<KeptBatch> {
+    let follows = |batch: &KeptBatch, end: Offset, crc: Option<u32>| {
+        let is_known = batch.previous_crc != 0 && crc.is_some();
+        batch.info.base_offset == end && !(is_known && crc != Some(batch.previous_crc))
+    };
+    let Some(first) = batches.iter().rposition(|batch| follows(batch, end, last_crc)) else {
         return Vec::new();
     };
-    let before = first.checked_sub(1).map(|before| &batches[before].info);
-    let known =
-        before.filter(|info| info.end_offset() == end).map(|info| (info.base_offset, info.header.crc));
-    if known.is_some() && last.is_some() && known != last {
-        return Vec::new();
+    let (mut end, mut crc) = (end, last_crc);
+    let mut taken = Vec::new();
+    for batch in &batches[first..] {
+        if follows(batch, end, crc) {
+            (end, crc) = (batch.info.end_offset(), Some(batch.info.header.crc));
+            taken.push(batch.clone());
+        }
     }
-    let mut next = end;
-    let follows = |batch: &&KeptBatch| {
-        let follows = batch.info.base_offset == next;
-        next = if follows { batch.info.end_offset() } else { next };
-        follows
-    };
-    batches[first..].iter().filter(follows).cloned().collect()
+    taken
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::{Owner, block_header};
     use super::*;
     use crate::batch::BatchInfo;
     use crate::testing::batch_of;
@@ -124,19 +152,23 @@ mod tests {
     fn kept(base: i64, records: i32) -> KeptBatch {
         let batch = batch_of(base, records, 20);
         let bytes = Bytes::from([&batch.header[..], &batch.body[..]].concat());
-        KeptBatch { topic_id: None, info: BatchInfo::parse(&bytes).unwrap(), bytes }
+        KeptBatch { topic_id: None, previous_crc: 0, info: BatchInfo::parse(&bytes).unwrap(), bytes }
     }
 
-    fn last_of(batch: &KeptBatch) -> Option<(Offset, u32)> {
-        Some((batch.info.base_offset, batch.info.header.crc))
+    fn after(previous: &KeptBatch, records: i32) -> KeptBatch {
+        KeptBatch { previous_crc: previous.info.header.crc, ..kept(previous.info.end_offset().0, records) }
+    }
+
+    fn crc(batch: &KeptBatch) -> Option<u32> {
+        Some(batch.info.header.crc)
     }
 
     /// A block of one log's batches, with room behind them.
     fn block(number: u64, log: &LogName, batches: &[KeptBatch]) -> Vec<u8> {
-        let owner = Owner { name: log, topic_id: None };
-        let mut block = block_header(number).to_vec();
+        let owner = entry::Owner { name: log, topic_id: None };
+        let mut block = entry::block_header(number).to_vec();
         for batch in batches {
-            block.extend_from_slice(&entry::batch_entry(number, owner, &batch.info, &batch.bytes));
+            block.extend_from_slice(&entry::header(number, owner, 0, &batch.info, &batch.bytes));
             block.extend_from_slice(log.topic.as_bytes());
             block.extend_from_slice(&batch.bytes);
             block.resize(block.len().next_multiple_of(entry::ALIGN), 0);
@@ -146,11 +178,7 @@ mod tests {
     }
 
     fn bases(journal: Vec<u8>) -> Vec<i64> {
-        let base = |(_, entry)| match entry {
-            Entry::Batch(batch) => batch.info.base_offset.0,
-            Entry::Cut(at) => -at.0,
-        };
-        entries(journal.into()).into_iter().map(base).collect()
+        entries(journal.into()).into_iter().map(|(_, batch)| batch.info.base_offset.0).collect()
     }
 
     #[test]
@@ -195,26 +223,57 @@ mod tests {
 
     #[test]
     fn a_log_goes_on_where_it_ends_and_only_with_what_follows() {
-        let batches = [kept(0, 2), kept(2, 1), kept(3, 2), kept(9, 1)];
+        let first = kept(0, 2);
+        let second = after(&first, 1);
+        let third = after(&second, 2);
+        let batches = [first, second, third, kept(9, 1)];
         let follow = |end, last| -> Vec<i64> {
             following(&batches, Offset(end), last).iter().map(|batch| batch.info.base_offset.0).collect()
         };
-        assert_eq!(follow(2, last_of(&batches[0])), [2, 3]);
+        assert_eq!(follow(2, crc(&batches[0])), [2, 3]);
         assert_eq!(follow(0, None), [0, 2, 3]);
-        assert_eq!(follow(5, last_of(&batches[2])), [0; 0]);
+        assert_eq!(follow(5, crc(&batches[2])), [0; 0]);
         assert_eq!(follow(1, None), [0; 0], "it ends inside a batch");
-        assert_eq!(follow(2, Some((Offset(1), 77))), [0; 0], "it is of another history");
+        assert_eq!(follow(2, Some(77)), [0; 0], "it is of another history");
     }
 
     #[test]
-    fn what_was_cut_does_not_come_back() {
-        let (mut all, log) = (Kept::default(), LogName::new("orders", 0));
-        for base in 0..4 {
-            all.note(log.clone(), Entry::Batch(kept(base, 1)));
+    fn a_batch_of_another_history_in_the_midst_ends_what_is_taken_over() {
+        let first = kept(0, 2);
+        let other = KeptBatch { previous_crc: 77, ..kept(2, 1) };
+        assert_eq!(following(&[first.clone(), other], Offset(0), None), [first]);
+    }
+
+    #[test]
+    fn what_is_written_anew_is_read_again() {
+        let logs = [LogName::new("orders", 0), LogName::new("clicks", 7)];
+        let batches: Vec<KeptBatch> = (0..40).map(|base| kept(base, 1)).collect();
+        let all = || logs.iter().flat_map(|log| batches.iter().map(move |batch| (log, batch)));
+        for block_bytes in [400, 1000, BLOCK_BYTES] {
+            let journal = entry::encode(all(), block_bytes);
+            let blocks = journal.chunks(block_bytes);
+            let read = blocks.flat_map(|block| {
+                let block = Bytes::copy_from_slice(block);
+                entries_of(entry::block_number(&block).unwrap(), block)
+            });
+            let read: Vec<_> = read.map(|(log, batch)| (log, batch.info.base_offset.0)).collect();
+            let expected: Vec<_> =
+                all().map(|(log, batch)| (log.clone(), batch.info.base_offset.0)).collect();
+            assert_eq!(read, expected, "in blocks of {block_bytes}");
         }
-        all.note(log.clone(), Entry::Cut(Offset(2)));
-        all.note(log.clone(), Entry::Batch(kept(2, 5)));
-        let left: Vec<_> = all.batches[&log].iter().map(|batch| batch.info.end_offset().0).collect();
-        assert_eq!(left, [1, 2, 7]);
+    }
+
+    #[test]
+    fn a_file_is_needed_until_the_last_of_its_logs_has_taken_over() {
+        let (a, b) = (LogName::new("a", 0), LogName::new("b", 0));
+        let owners = |names: &[&LogName]| names.iter().map(|name| (*name).clone()).collect();
+        let mut all = Kept::default();
+        all.files.insert("first".into(), owners(&[&a, &b]));
+        all.files.insert("second".into(), owners(&[&a]));
+        all.forget(&a);
+        assert_eq!(all.take_unneeded(), [PathBuf::from("second")]);
+        all.forget(&b);
+        assert_eq!(all.take_unneeded(), [PathBuf::from("first")]);
+        assert!(!all.has_files());
     }
 }

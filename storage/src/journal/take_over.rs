@@ -1,6 +1,7 @@
 //! A log that has just been opened takes over what the journals of an earlier process have kept for it and its segments
 //! lack. Shard that owns the log.
 
+use bytes::Bytes;
 use kring_runtime::{Queue, spawn};
 
 use super::entry::KeptBatch;
@@ -12,29 +13,45 @@ use crate::read::ReadRequest;
 use crate::types::Offset;
 
 impl Log {
-    /// Appends them. They are written, and what kept them is let go, after this has returned.
+    /// Appends them, to be seen at once, and makes them durable as all is that a recovery serves. Where the disk has no
+    /// room they are written, and what keeps them is let go, once it has.
     pub(crate) async fn take_over_kept(&self) -> Result<(), LogError> {
         let batches = self.0.dir.kept_for(self.name());
         if batches.is_empty() {
             return Ok(());
         }
         let before = self.offsets().end();
-        let batches = following(&self.of_this_topic(batches), before, self.last_batch().await?);
+        let batches = following(&self.of_this_topic(batches), before, self.last_crc().await?);
         for batch in batches {
-            self.append(log_batch(&batch))?;
+            self.append_kept(log_batch(&batch))?;
         }
         let end = self.offsets().end();
         if end > before {
             tracing::info!(log = %self.name(), from = %before, %end, "taken over from the journal");
+            self.flush_unless_stalled(end).await?;
         }
         let log = self.clone();
         spawn(Queue::Background, async move { log.let_go_of_kept(end).await }).detach();
         Ok(())
     }
 
+    async fn flush_unless_stalled(&self, end: Offset) -> Result<(), LogError> {
+        match self.written_and_flushed(end).await {
+            Err(LogError::Stalled { .. }) => Ok(()),
+            flushed => flushed,
+        }
+    }
+
+    async fn written_and_flushed(&self, end: Offset) -> Result<(), LogError> {
+        self.write_out();
+        self.wait_unless_stalled(|state| state.offsets.written() >= end).await?;
+        self.request_flush();
+        self.wait_unless_stalled(|state| state.offsets.durable() >= end).await
+    }
+
     /// The journals stay while a log could not be written: the next start tries again.
     async fn let_go_of_kept(&self, end: Offset) {
-        if let Err(error) = self.wait_kept(end).await {
+        if let Err(error) = self.wait_until(|state| state.offsets.written() >= end).await {
             tracing::warn!(log = %self.name(), %error, "what the journal kept stays there");
             return;
         }
@@ -47,20 +64,20 @@ impl Log {
         batches
     }
 
-    /// Base offset and checksum.
-    async fn last_batch(&self) -> Result<Option<(Offset, u32)>, LogError> {
+    /// Checksum of the last batch.
+    async fn last_crc(&self) -> Result<Option<u32>, LogError> {
         let (start, end) = (self.offsets().start(), self.offsets().end());
         if start == end {
             return Ok(None);
         }
         let request = ReadRequest { offset: end + -1, upto: end, max_bytes: 1, min_one_batch: true };
         let bytes = self.read(request).await?.into_bytes().await?;
-        let info = BatchInfo::parse(&bytes).ok();
-        Ok(info.map(|info| (info.base_offset, info.header.crc)))
+        Ok(BatchInfo::parse(&bytes).ok().map(|info| info.header.crc))
     }
 }
 
 fn log_batch(batch: &KeptBatch) -> LogBatch {
     let header = *batch.bytes.first_chunk::<HEADER_BYTES>().expect("a batch has its header");
-    LogBatch { header, body: batch.bytes.slice(HEADER_BYTES..) }
+    // A slice would keep the whole journal in memory for as long as the batch is.
+    LogBatch { header, body: Bytes::copy_from_slice(&batch.bytes[HEADER_BYTES..]) }
 }
