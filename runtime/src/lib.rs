@@ -37,7 +37,7 @@ pub use error::RuntimeError;
 pub use real::watchdog::stalls;
 pub use rng::{fill_random, random_below, random_u64};
 pub use task::{Queue, Task, spawn, yield_if_needed, yield_now};
-pub use time::{Interval, Monotonic, TimedOut, now, sleep, sleep_until, timeout, timeout_at, wall_ms};
+pub use time::{Interval, Monotonic, TimedOut, now, retry, sleep, sleep_until, timeout, timeout_at, wall_ms};
 pub use upcoming::Upcoming;
 
 /// Runs `f` on every shard and waits until all have ended; their results come in the order of the shards.

@@ -163,6 +163,22 @@ impl Interval {
     }
 }
 
+/// Tries at once, and again after each `pause` until so much time has passed, as long as it fails for what passes.
+pub async fn retry<T, E>(
+    within: Duration,
+    pause: Duration,
+    passes: impl Fn(&E) -> bool,
+    attempt: impl AsyncFn() -> Result<T, E>,
+) -> Result<T, E> {
+    let until = now() + within;
+    loop {
+        match attempt().await {
+            Err(error) if passes(&error) && now() < until => sleep(pause).await,
+            ended => return ended,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kring_runtime::channel::{Event, oneshot};
 use kring_runtime::fs::{self, LockGuard};
-use kring_runtime::{Queue, now, random_u64, sleep, spawn};
+use kring_runtime::{Queue, random_u64, retry, spawn};
 
 use crate::checkpoint::{self, BadCheckpoint, LogName, MetaProperties};
 use crate::disk_settings::{DISK_SETTINGS, DiskSettings};
@@ -564,17 +564,14 @@ async fn make_dir(path: &Path) -> Result<(), LogError> {
 
 /// Waits a little for a process that was killed: until the kernel has ended what it had begun, it holds the lock.
 pub(crate) async fn lock(path: &Path) -> Result<LockGuard, LogError> {
-    let until = now() + LOCK_FREED_WITHIN;
-    loop {
-        match fs::lock_exclusive(path.join(LOCK)).await {
-            Ok(guard) => return Ok(guard),
-            Err(error) if error.kind() != ErrorKind::WouldBlock => {
-                return Err(LogError::io(&path.join(LOCK), "locking", &error));
-            }
-            Err(_) if now() >= until => return Err(LogError::Locked { path: path.to_path_buf() }),
-            Err(_) => sleep(LOCK_RETRY).await,
-        }
-    }
+    let file = path.join(LOCK);
+    let is_held = |error: &std::io::Error| error.kind() == ErrorKind::WouldBlock;
+    let locked =
+        retry(LOCK_FREED_WITHIN, LOCK_RETRY, is_held, async || fs::lock_exclusive(&file).await).await;
+    locked.map_err(|error| match is_held(&error) {
+        true => LogError::Locked { path: path.to_path_buf() },
+        false => LogError::io(&file, "locking", &error),
+    })
 }
 
 /// A small text file, `None` if it does not exist.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use kring_runtime::net::{Listener, ListenerOptions, resolve};
-use kring_runtime::{now, sleep};
+use kring_runtime::retry;
 
 use super::{BootError, dirs};
 use crate::config::{self, Advertised, BrokerConfig, HostPort, SocketConfig};
@@ -81,13 +81,7 @@ async fn addresses(at: &HostPort) -> Result<Vec<SocketAddr>, BootError> {
 
 /// A process that was killed is gone before its sockets are: the kernel first ends what its rings were waiting for.
 async fn bind_when_free(address: SocketAddr, config: &SocketConfig) -> Result<Listener, BootError> {
-    let until = now() + FREED_WITHIN;
-    loop {
-        match bind_at(address, config) {
-            Err(error) if is_taken(&error) && now() < until => sleep(RETRY).await,
-            bound => return bound,
-        }
-    }
+    retry(FREED_WITHIN, RETRY, is_taken, async || bind_at(address, config)).await
 }
 
 fn bind_at(address: SocketAddr, config: &SocketConfig) -> Result<Listener, BootError> {
