@@ -3,6 +3,8 @@
 //! numbers of producers are checked as Kafka's `ProducerStateManager` does.
 
 mod common;
+#[path = "common/two_brokers.rs"]
+mod two_brokers;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -24,7 +26,7 @@ use kring_wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
 use kring_wire::messages::metadata_response::{
-    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+    MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kring_wire::messages::produce_request::ProduceRequest;
 use kring_wire::messages::produce_response::{
@@ -32,18 +34,8 @@ use kring_wire::messages::produce_response::{
 };
 use kring_wire::record::BatchHeader;
 use kring_wire::{ApiKey, ErrorCode, Message, Reader, Records, Str, decode_request_header};
+use two_brokers::{BatchLog, KEYS, PORTS, SECOND, brokers};
 
-/// What it offers.
-const KEYS: [ApiKey; 6] = [
-    ApiKey::Produce,
-    ApiKey::Fetch,
-    ApiKey::Metadata,
-    ApiKey::CreateTopics,
-    ApiKey::ListOffsets,
-    ApiKey::InitProducerId,
-];
-const PORTS: [u16; 2] = [9092, 9093];
-const SECOND: Duration = Duration::from_secs(1);
 /// Brokers remember so many batches of a producer.
 const REMEMBERED: usize = 5;
 
@@ -80,8 +72,7 @@ struct Cluster {
     trouble_from: Monotonic,
     forgotten: Cell<bool>,
     batches: Cell<u64>,
-    log: RefCell<Vec<Bytes>>,
-    end: Cell<i64>,
+    log: RefCell<BatchLog>,
     producers: RefCell<BTreeMap<i64, Producer>>,
     next_producer_id: Cell<i64>,
     /// Of new producers.
@@ -118,7 +109,7 @@ impl Cluster {
         }
         let mut producers = self.producers.borrow_mut();
         if header.producer_id < 0 || matches!(self.trouble, Trouble::LosesAnswersAndDoubles(_)) {
-            return Ok(self.store(batch));
+            return Ok(self.log.borrow_mut().store(batch));
         }
         let producer = match producers.get_mut(&header.producer_id) {
             Some(producer) => producer,
@@ -136,26 +127,10 @@ impl Cluster {
             return Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
         }
         producer.next += header.record_count;
-        let base = self.store(batch);
+        let base = self.log.borrow_mut().store(batch);
         producer.batches.push((first, base));
         producer.batches.drain(..producer.batches.len().saturating_sub(REMEMBERED));
         Ok(base)
-    }
-
-    fn store(&self, batch: &Bytes) -> i64 {
-        let mut header = BatchHeader::parse(batch).unwrap();
-        header.base_offset = self.end.get();
-        self.end.set(header.last_offset() + 1);
-        let mut placed = BytesMut::from(&batch[..]);
-        placed[..61].copy_from_slice(&header.to_bytes());
-        self.log.borrow_mut().push(placed.freeze());
-        header.base_offset
-    }
-
-    fn read(&self, from: i64) -> Bytes {
-        let log = self.log.borrow();
-        let first = log.partition_point(|batch| BatchHeader::parse(batch).unwrap().last_offset() < from);
-        log[first..].iter().take(20).flat_map(|batch| batch.to_vec()).collect()
     }
 
     /// Absent where the connection is lost instead.
@@ -221,10 +196,10 @@ impl Cluster {
 
     fn fetch(&self, leads: bool, request: &FetchRequest) -> FetchResponse {
         let from = request.topics[0].partitions[0].fetch_offset;
-        let records = if leads { self.read(from) } else { Bytes::new() };
+        let records = if leads { self.log.borrow().read(from) } else { Bytes::new() };
         let partition = PartitionData {
             error_code: if leads { 0 } else { ErrorCode::NOT_LEADER_OR_FOLLOWER.0 },
-            high_watermark: self.end.get(),
+            high_watermark: self.log.borrow().end,
             records: Some(Records::Bytes(records)),
             ..Default::default()
         };
@@ -238,27 +213,20 @@ impl Cluster {
 
     fn list_offsets(&self, request: &ListOffsetsRequest) -> ListOffsetsResponse {
         let earliest = request.topics[0].partitions[0].timestamp == -2;
-        let offset = if earliest { 0 } else { self.end.get() };
+        let offset = if earliest { 0 } else { self.log.borrow().end };
         let partition = ListOffsetsPartitionResponse { offset, ..Default::default() };
         let topic = ListOffsetsTopicResponse { name: Str::from("t"), partitions: vec![partition] };
         ListOffsetsResponse { topics: vec![topic], ..Default::default() }
     }
 
     fn metadata(&self) -> MetadataResponse {
-        let broker = |(node_id, port): (i32, u16)| MetadataResponseBroker {
-            node_id,
-            host: Str::from("localhost"),
-            port: i32::from(port),
-            ..Default::default()
-        };
         let partition = MetadataResponsePartition { leader_id: self.leader() as i32, ..Default::default() };
         let topic = MetadataResponseTopic {
             name: Some(Str::from("t")),
             partitions: vec![partition],
             ..Default::default()
         };
-        let brokers = (0..).zip(PORTS).map(broker).collect();
-        MetadataResponse { brokers, topics: vec![topic], controller_id: 0, ..Default::default() }
+        MetadataResponse { brokers: brokers(), topics: vec![topic], controller_id: 0, ..Default::default() }
     }
 
     async fn serve(self: Rc<Self>, broker: usize, stream: Stream) {
@@ -294,7 +262,6 @@ fn run_with(trouble: Trouble, change: fn(&mut Settings)) -> Report {
             forgotten: Cell::new(false),
             batches: Cell::new(0),
             log: RefCell::default(),
-            end: Cell::new(0),
             producers: RefCell::default(),
             next_producer_id: Cell::new(7),
             first_epoch: if trouble == Trouble::RefusesMany { i16::MAX } else { 0 },

@@ -3,6 +3,8 @@
 //! partition is led, and only in the order of their producer's numbers.
 
 mod common;
+#[path = "common/two_brokers.rs"]
+mod two_brokers;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +33,7 @@ use kring_wire::messages::list_offsets_response::{
 };
 use kring_wire::messages::metadata_request::MetadataRequest;
 use kring_wire::messages::metadata_response::{
-    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+    MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kring_wire::messages::produce_request::ProduceRequest;
 use kring_wire::messages::produce_response::{
@@ -39,18 +41,8 @@ use kring_wire::messages::produce_response::{
 };
 use kring_wire::record::{BatchHeader, split_batches};
 use kring_wire::{ApiKey, ErrorCode, Message, Reader, Records, Str, decode_request_header};
+use two_brokers::{BatchLog, KEYS, PORTS, SECOND, brokers};
 
-/// What it offers.
-const KEYS: [ApiKey; 6] = [
-    ApiKey::Produce,
-    ApiKey::Fetch,
-    ApiKey::Metadata,
-    ApiKey::CreateTopics,
-    ApiKey::ListOffsets,
-    ApiKey::InitProducerId,
-];
-const PORTS: [u16; 2] = [9092, 9093];
-const SECOND: Duration = Duration::from_secs(1);
 /// Which batch of the second topic is treated in another way.
 const CHOSEN: u64 = 100;
 
@@ -72,18 +64,12 @@ enum Fault {
 /// A topic and an index in it.
 type Partition = (String, i32);
 
-#[derive(Default)]
-struct Log {
-    batches: Vec<Bytes>,
-    end: i64,
-}
-
 struct Cluster {
     fault: Fault,
     moves_at: Monotonic,
     /// How many partitions each topic has.
     topics: RefCell<BTreeMap<String, i32>>,
-    logs: RefCell<BTreeMap<Partition, Log>>,
+    logs: RefCell<BTreeMap<Partition, BatchLog>>,
     /// The next number of each producer in each partition.
     sequences: RefCell<BTreeMap<(Partition, i64), i32>>,
     batches_of_second: Cell<u64>,
@@ -144,26 +130,11 @@ impl Cluster {
     }
 
     fn store(&self, to: &Partition, batch: &Bytes) -> i64 {
-        let mut logs = self.logs.borrow_mut();
-        let log = logs.entry(to.clone()).or_default();
-        let mut header = BatchHeader::parse(batch).unwrap();
-        header.base_offset = log.end;
-        log.end = header.last_offset() + 1;
-        let mut placed = BytesMut::from(&batch[..]);
-        placed[..61].copy_from_slice(&header.to_bytes());
-        log.batches.push(placed.freeze());
-        header.base_offset
+        self.logs.borrow_mut().entry(to.clone()).or_default().store(batch)
     }
 
     fn read(&self, partition: &Partition, from: i64) -> Bytes {
-        let logs = self.logs.borrow();
-        let Some(log) = logs.get(partition) else { return Bytes::new() };
-        let before = |batch: &Bytes| BatchHeader::parse(batch).unwrap().last_offset() < from;
-        log.batches[log.batches.partition_point(before)..]
-            .iter()
-            .take(20)
-            .flat_map(|batch| batch.to_vec())
-            .collect()
+        self.logs.borrow().get(partition).map_or_else(Bytes::new, |log| log.read(from))
     }
 
     async fn answer(
@@ -265,12 +236,6 @@ impl Cluster {
     }
 
     fn metadata(&self, request: MetadataRequest) -> MetadataResponse {
-        let broker = |(node_id, port): (i32, u16)| MetadataResponseBroker {
-            node_id,
-            host: Str::from("localhost"),
-            port: i32::from(port),
-            ..Default::default()
-        };
         let mut topics: Vec<_> = request
             .topics
             .unwrap()
@@ -279,7 +244,7 @@ impl Cluster {
             .collect();
         // Nothing says that the answer keeps the order of the request.
         topics.reverse();
-        MetadataResponse { brokers: (0..).zip(PORTS).map(broker).collect(), topics, ..Default::default() }
+        MetadataResponse { brokers: brokers(), topics, ..Default::default() }
     }
 
     fn described(&self, name: &Str) -> MetadataResponseTopic {
