@@ -112,26 +112,3 @@ fn kept(topic_id: Option<TopicId>, previous_crc: u32, bytes: Bytes) -> Option<Ke
     let is_sound = crc32c::crc32c(&bytes[CRC_FROM..]) == info.header.crc;
     is_sound.then_some(KeptBatch { topic_id, previous_crc, info, bytes })
 }
-
-/// A journal of these batches and no others, in blocks from number 0 on.
-pub(super) fn encode<'a>(
-    batches: impl Iterator<Item = (&'a LogName, &'a KeptBatch)>,
-    block_bytes: usize,
-) -> Vec<u8> {
-    let (mut out, mut number) = (block_header(0).to_vec(), 0);
-    for (name, batch) in batches {
-        let bytes = entry_bytes(&name.topic, batch.bytes.len());
-        if out.len() % block_bytes + bytes > block_bytes || out.len().is_multiple_of(block_bytes) {
-            number += 1;
-            out.resize(out.len().next_multiple_of(block_bytes), 0);
-            out.extend_from_slice(&block_header(number));
-        }
-        let end = out.len() + bytes;
-        let owner = Owner { name, topic_id: batch.topic_id };
-        out.extend_from_slice(&header(number, owner, batch.previous_crc, &batch.info, &batch.bytes));
-        out.extend_from_slice(name.topic.as_bytes());
-        out.extend_from_slice(&batch.bytes);
-        out.resize(end, 0);
-    }
-    out
-}

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use kring_runtime::fs;
 
 use super::BLOCK_BYTES;
-use super::entry::{self, BLOCK_HEADER_BYTES, KeptBatch};
+use super::entry::{self, BLOCK_HEADER_BYTES, KeptBatch, Owner};
+use super::layout::Layout;
 use crate::checkpoint::LogName;
 use crate::error::LogError;
 use crate::types::Offset;
@@ -83,9 +84,9 @@ impl Kept {
 
     /// What the files hold that is still needed, as one journal.
     pub fn encode(&self) -> Vec<u8> {
-        let all =
-            self.batches.iter().flat_map(|(log, batches)| batches.iter().map(move |batch| (log, batch)));
-        entry::encode(all, BLOCK_BYTES)
+        let of_one = |(log, batches)| std::iter::repeat(log).zip(batches);
+        let all: Vec<(&LogName, &KeptBatch)> = self.batches.iter().flat_map(of_one).collect();
+        encode(&all, BLOCK_BYTES)
     }
 
     /// The files are now this one, which holds what [`Kept::encode`] said. Returns those that it replaces.
@@ -101,6 +102,28 @@ async fn read(path: &Path) -> Result<Bytes, LogError> {
         return Err(LogError::corrupt(path, LONGEST_BYTES, "no journal is so long"));
     }
     fs::read(path).await.map(Bytes::from).map_err(failed)
+}
+
+/// A journal of these batches and no others.
+fn encode(batches: &[(&LogName, &KeptBatch)], block_bytes: usize) -> Vec<u8> {
+    // In the worst case each takes a block.
+    let mut layout = Layout::new(batches.len().max(2), block_bytes);
+    let mut out = Vec::new();
+    for (name, batch) in batches {
+        let bytes = entry::entry_bytes(&name.topic, batch.bytes.len());
+        let spot = layout.place(bytes).expect("there is a block for it");
+        if spot.begins {
+            out.resize(spot.at - BLOCK_HEADER_BYTES, 0);
+            out.extend_from_slice(&entry::block_header(spot.block));
+        }
+        out.resize(spot.at, 0);
+        let owner = Owner { name, topic_id: batch.topic_id };
+        let header = entry::header(spot.block, owner, batch.previous_crc, &batch.info, &batch.bytes);
+        [&header[..], name.topic.as_bytes(), &batch.bytes]
+            .iter()
+            .for_each(|part| out.extend_from_slice(part));
+    }
+    out
 }
 
 /// All entries of a journal, in the order in which they were made.
@@ -165,7 +188,7 @@ mod tests {
 
     /// A block of one log's batches, with room behind them.
     fn block(number: u64, log: &LogName, batches: &[KeptBatch]) -> Vec<u8> {
-        let owner = entry::Owner { name: log, topic_id: None };
+        let owner = Owner { name: log, topic_id: None };
         let mut block = entry::block_header(number).to_vec();
         for batch in batches {
             block.extend_from_slice(&entry::header(number, owner, 0, &batch.info, &batch.bytes));
@@ -250,7 +273,7 @@ mod tests {
         let batches: Vec<KeptBatch> = (0..40).map(|base| kept(base, 1)).collect();
         let all = || logs.iter().flat_map(|log| batches.iter().map(move |batch| (log, batch)));
         for block_bytes in [400, 1000, BLOCK_BYTES] {
-            let journal = entry::encode(all(), block_bytes);
+            let journal = encode(&all().collect::<Vec<_>>(), block_bytes);
             let blocks = journal.chunks(block_bytes);
             let read = blocks.flat_map(|block| {
                 let block = Bytes::copy_from_slice(block);
