@@ -221,10 +221,6 @@ impl Log {
     /// it yet. Writing starts by itself, and may be over when this returns. The batch's base offset must be the log's
     /// end: whoever assigns offsets has read it in the same turn of the shard.
     pub fn append(&self, batch: LogBatch) -> Result<Appended, LogError> {
-        let (limit, bytes) = (self.state().config.segment_bytes, batch.header.len() + batch.body.len());
-        if bytes > limit as usize {
-            return Err(LogError::BatchTooLarge { bytes, limit });
-        }
         self.append_as(batch, false)
     }
 
@@ -522,6 +518,10 @@ impl State {
         }
         if let Some(cause) = &self.stalled {
             return Err(LogError::Full { path: log.path.to_path_buf(), cause: cause.clone() });
+        }
+        let limit = self.config.segment_bytes;
+        if info.bytes > limit && !is_kept {
+            return Err(LogError::BatchTooLarge { bytes: info.bytes as usize, limit });
         }
         assert_eq!(info.base_offset, self.offsets.end(), "offsets are assigned without gaps");
         let segment = self.segment_for(log, info);
