@@ -287,10 +287,17 @@ impl LogDir {
 
     /// The path of a journal that is about to be made.
     pub(crate) fn new_journal(&self) -> PathBuf {
-        let mut journals = self.journals();
-        let path = self.path().join(journal::file_name(journals.old.generation + 1, random_u64()));
-        journals.made.push(path.clone());
-        path
+        let generation = self.journals().old.generation + 1;
+        self.path().join(journal::file_name(generation, random_u64()))
+    }
+
+    /// An orderly end removes it.
+    pub(crate) fn journal_made(&self, path: PathBuf) {
+        self.journals().made.push(path);
+    }
+
+    pub(crate) fn journal_removed(&self, path: &Path) {
+        self.journals().made.retain(|made| made != path);
     }
 
     /// What the journals of earlier processes hold for this log.

@@ -155,6 +155,7 @@ impl Journal {
         }
         let dir = self.0.dir.path();
         fs::remove_file(&open.path).await.map_err(|e| LogError::io(&open.path, "removing", &e))?;
+        self.0.dir.journal_removed(&open.path);
         fs::sync_dir(dir).await.map_err(|e| LogError::flush(dir, "flushing directory", &e))
     }
 
@@ -170,6 +171,7 @@ impl Journal {
         let path = self.0.dir.new_journal();
         match MappedFile::create(&path, self.0.blocks * BLOCK_BYTES).await {
             Ok(file) => {
+                self.0.dir.journal_made(path.clone());
                 self.0.file.replace(Some(Open { file, path }));
             }
             Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
