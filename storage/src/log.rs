@@ -236,9 +236,7 @@ impl Log {
         let held = HeldBatch::new(batch, self.0.shard.arena());
         let pushed = self.state_mut().append(&self.0, &info, held, is_kept)?;
         self.0.dir.space().appended(u64::from(info.bytes));
-        if self.state().config.commits_on_flush() {
-            self.0.shard.grew(u64::from(info.bytes));
-        }
+        self.0.shard.grew(u64::from(info.bytes));
         match pushed {
             Pushed::First => self.start_writer(),
             Pushed::Kept => {}

@@ -92,8 +92,7 @@ impl ShardStorage {
         self.0.budget.files.get()
     }
 
-    /// Until the logs that flush each write have grown by so many bytes together since this was called last. One waits
-    /// at a time.
+    /// Until the logs have grown by so many bytes together since this was called last. One waits at a time.
     pub async fn grown_by(&self, bytes: u64) {
         let growth = &self.0.growth;
         growth.awaited.set(bytes);
@@ -104,7 +103,7 @@ impl ShardStorage {
         growth.bytes.set(0);
     }
 
-    /// A log that flushes each write has grown.
+    /// A log has grown.
     pub(crate) fn grew(&self, bytes: u64) {
         let growth = &self.0.growth;
         let before = growth.bytes.replace(growth.bytes.get() + bytes);

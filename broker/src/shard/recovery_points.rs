@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::{Either, select};
+use futures_util::future::select;
 use futures_util::stream::iter;
 use kring_runtime::Interval;
 use kring_storage::Log;
@@ -22,25 +22,21 @@ const UNSAVED_BYTES: u64 = 128 << 20;
 const SAVE_AT_ONCE: usize = 4;
 
 impl Shard {
-    /// Keeps recoveries short until this core closes: every `log.flush.offset.checkpoint.interval.ms`, and for logs that
-    /// flush each write whenever there is much. Of the others that would be a flush that nobody asked for.
+    /// Keeps recoveries short until this core closes: every `log.flush.offset.checkpoint.interval.ms`, and whenever there
+    /// is much. In logs that flush no write that is a flush which nobody asked for; what it covers is on the disk's way
+    /// already, since no write lingers in the page cache.
     pub async fn keep_recovery_points(self: Rc<Self>) {
         let every = self.config().logs.recovery_checkpoint_ms.unsigned_abs().max(1);
         let mut interval = Interval::new(Duration::from_millis(every));
-        let is_flushed = |log: &Log| log.config().commits_on_flush();
         while !self.is_closing.get() {
-            self.save_recovery_points(|_| true).await;
-            while let Either::Left(_) =
-                select(pin!(self.storage.grown_by(UNSAVED_BYTES)), pin!(interval.tick())).await
-            {
-                self.save_recovery_points(is_flushed).await;
-            }
+            self.save_recovery_points().await;
+            select(pin!(self.storage.grown_by(UNSAVED_BYTES)), pin!(interval.tick())).await;
         }
     }
 
-    async fn save_recovery_points(&self, is_meant: impl Fn(&Log) -> bool) {
-        let logs = self.all_partitions().into_iter().filter(|partition| is_meant(partition.log()));
-        let logs = logs.map(|partition| (partition.log().unsaved_bytes(), partition));
+    async fn save_recovery_points(&self) {
+        let logs =
+            self.all_partitions().into_iter().map(|partition| (partition.log().unsaved_bytes(), partition));
         let due = beyond(UNSAVED_BYTES, logs.collect());
         if due.is_empty() {
             return;
