@@ -1,7 +1,7 @@
 //! What the machine itself can do: blocking system calls on a thread of their own, no runtime and no log. The other side
 //! of every ratio.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -46,6 +46,15 @@ pub fn send_files(paths: &[std::path::PathBuf], mut to: std::net::TcpStream) {
     to.flush().expect("the peer reads");
 }
 
+/// Gives each byte that comes back, until the peer has no more: what a client waits for who shares the CPU with
+/// [`send_files`], and no shard.
+#[expect(clippy::disallowed_types, reason = "no runtime is what this measures")]
+pub fn echo(mut peer: std::net::TcpStream) {
+    peer.set_nodelay(true).expect("it is a socket");
+    let mut byte = [0];
+    while peer.read(&mut byte).is_ok_and(|count| count > 0) && peer.write_all(&byte).is_ok() {}
+}
+
 /// Reads a file whole by O_DIRECT, a mebibyte at a time, by so many threads in turn.
 pub fn read_file(path: &Path, threads: u64) {
     std::thread::scope(|scope| {
@@ -74,11 +83,23 @@ pub fn pin_to(cpu: usize) {
     rustix::thread::sched_setaffinity(None, &cpus).expect("the CPU is there");
 }
 
+/// Lets the calling thread run before others of its CPU, so that what it waits for is not that CPU. False where this
+/// process may not.
+pub fn run_first() -> bool {
+    // None is the calling thread: on Linux a priority belongs to each thread.
+    rustix::process::setpriority_process(None, -20).is_ok()
+}
+
 /// Takes a file out of the page cache.
 #[expect(clippy::disallowed_types, reason = "no runtime is what this measures")]
 pub fn forget_pages(path: &Path) {
     let file = std::fs::File::open(path).expect("it was just written");
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("advice is taken");
+}
+
+pub fn sleep(time: Duration) {
+    #[expect(clippy::disallowed_methods, reason = "outside of a shard")]
+    std::thread::sleep(time);
 }
 
 pub fn instant() -> Instant {
