@@ -204,7 +204,6 @@ impl AppendQueue {
     }
 
     /// Bytes accepted and not yet taken by the writer.
-    #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.bytes
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use kring_runtime::sim::{Disk, DiskOp, RunEnd, Sim, SimConfig, crash};
-use kring_runtime::timeout;
+use kring_runtime::{Queue, sleep, spawn, timeout};
 
 use crate::checkpoint::LogName;
 use crate::config::LogConfig;
@@ -107,6 +107,38 @@ fn a_durable_append_is_one_write_and_no_flush_beside_it() {
             assert_eq!(flushes(&disk, before), 1, "acks=1 waits for none");
             log.wait_durable(log.offsets().end()).await.unwrap();
             assert_eq!(flushes(&disk, before), 2);
+        }
+    };
+    sim.run(body).unwrap().finished();
+}
+
+/// One begins alone, and seven come during its write: the split that two halves which take turns would keep for ever.
+#[test]
+fn producers_that_were_answered_share_the_next_write_with_those_who_came_meanwhile() {
+    const ROUNDS: u64 = 20;
+    let sim = Sim::new(SimConfig::new(4, 1));
+    let disk = sim.disk();
+    let body = move |_| {
+        let disk = disk.clone();
+        async move {
+            let (_dir, log) = one_log().await;
+            let before = disk.data_syncs();
+            let producer = || {
+                let log = log.clone();
+                spawn(Queue::Net, async move {
+                    for _ in 0..ROUNDS {
+                        log.wait_durable(put_bytes(&log, 500)).await.unwrap();
+                    }
+                })
+            };
+            let mut all = vec![producer()];
+            sleep(Duration::from_micros(1)).await;
+            all.extend((0..7).map(|_| producer()));
+            for producer in all {
+                producer.await;
+            }
+            let asked = flushes(&disk, before);
+            assert!(asked <= ROUNDS + 2, "{asked} flushes for {ROUNDS} batches of each");
         }
     };
     sim.run(body).unwrap().finished();

@@ -184,7 +184,7 @@ pub enum LogCommand {
     ///
     /// The exit code is 1 when there is damage between them, which is printed in its place, and 2 for errors.
     Dump {
-        /// Segment files (.log), or directories of partitions
+        /// Segment files (.log), directories of partitions, or data directories
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
         /// Print the records of each batch, too

@@ -52,7 +52,7 @@ struct SearchOptions {
 impl SearchOptions {
     fn from(&self, rate: Rate) -> Result<Search, String> {
         let Rate::Open(first) = rate else {
-            return Err("a sweep searches a rate: give the first one as --rate".to_owned());
+            return Err("a sweep searches a rate: it runs produce, e2e or mixed, with the first rate as --rate (not --max)".to_owned());
         };
         if self.lowest > self.highest {
             return Err(format!("--lowest {} is above --highest {}", self.lowest, self.highest));
