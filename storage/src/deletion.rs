@@ -134,9 +134,12 @@ impl Log {
             return Ok(first_kept.0);
         }
         let &(base, bytes) = segments.last().expect("a doomed segment was there");
-        match self.roll_unchanged(bytes)? {
-            None => Ok(base),
-            Some(next) => self.wait_until(|_| next.has_file()).await.map(|()| next.base),
+        let Some(next) = self.roll_unchanged(bytes)? else { return Ok(base) };
+        match self.wait_unless_stalled(|_| next.has_file()).await {
+            Ok(()) => Ok(next.base),
+            // There is no room for what ends it: those before it go now, and make some.
+            Err(LogError::Stalled { .. }) => Ok(base),
+            Err(error) => Err(error),
         }
     }
 
@@ -158,10 +161,16 @@ impl Log {
         Ok(Some(next))
     }
 
-    /// The oldest segments below `before` that are done with: one that is still being sealed waits for the next round.
+    /// The oldest segments below `before` that are done with. One that is still being sealed waits for the next round, and
+    /// so does one whose successor has no file yet: a directory without any would have forgotten its producers.
     fn sealed_below(&self, before: Offset) -> Vec<Rc<Segment>> {
         let state = self.state();
-        state.segments.iter().take_while(|s| s.base < before && s.is_sealed()).cloned().collect()
+        let is_done = |s: &&Rc<Segment>| {
+            s.base < before
+                && s.is_sealed()
+                && state.segment_after(s.base).is_some_and(|next| next.has_file())
+        };
+        state.segments.iter().take_while(is_done).cloned().collect()
     }
 
     fn end_of(&self, segments: &[Rc<Segment>]) -> Option<Offset> {

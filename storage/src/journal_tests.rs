@@ -390,6 +390,42 @@ fn a_full_disk_takes_nothing_that_the_journal_has_and_it_is_written_when_there_i
     );
 }
 
+/// The write was under way when its log failed, and other logs go round the journal afterwards.
+#[test]
+fn what_a_failed_write_was_to_write_stays_in_the_journal() {
+    processes(
+        9,
+        [
+            || {
+                Box::pin(async {
+                    let dir = LogDir::open(Path::new("/data")).await.unwrap().dir;
+                    let shard =
+                        ShardStorage::new(ShardConfig { journal_bytes: 2 << 20, ..ShardConfig::default() });
+                    let log = open(&shard, &dir, "orders", cached(1 << 30)).await;
+                    fill(&log, 3).await;
+                    disk().fail_from(DiskOp::Write, "orders-0/", 0, 28);
+                    sleep(Duration::from_secs(3)).await;
+                    let cause = "a rename found no room".into();
+                    log.fail(crate::error::LogError::Full { path: "/data".into(), cause });
+                    let other = open(&shard, &dir, "clicks", cached(1 << 30)).await;
+                    for _ in 0..60 {
+                        let end = other.offsets().end() + 1;
+                        other.append(next_batch(&other, 100_000)).unwrap();
+                        other.wait_kept(end).await.unwrap();
+                    }
+                })
+            },
+            || {
+                Box::pin(async {
+                    disk().heal();
+                    let (_dir, log) = one_log(u64::MAX).await;
+                    assert_eq!(log.offsets().end(), Offset(3));
+                })
+            },
+        ],
+    );
+}
+
 #[test]
 fn a_deleted_log_gives_its_place_in_the_journal_back() {
     processes(

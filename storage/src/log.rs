@@ -320,6 +320,17 @@ impl Log {
         Ok(end)
     }
 
+    /// As [`Log::flush`], but an error as soon as the writer waits for room.
+    pub(crate) async fn flush_unless_stalled(&self) -> Result<(), LogError> {
+        let end = self.offsets().end();
+        self.write_out();
+        self.wait_unless_stalled(|state| state.offsets.written() >= state.still_there(end)).await?;
+        if self.offsets().durable() < end {
+            self.request_flush();
+        }
+        self.wait_unless_stalled(|state| state.offsets.durable() >= state.still_there(end)).await
+    }
+
     /// Judges a producer's batch. `append` takes its state over.
     pub fn check_producer(&self, batch: &ProducerBatch) -> Result<ProducerVerdict, ProducerError> {
         self.state().producers.check(batch)
@@ -377,6 +388,11 @@ impl Log {
     pub(crate) fn give_up(&self) {
         let (given_up, tickets) = self.state_mut().queue.abandon();
         self.0.dir.space().settled(given_up);
+        self.strand(tickets);
+    }
+
+    /// The log has failed, and was not closed: what is acknowledged and not written stays in the journal.
+    pub(crate) fn strand(&self, tickets: Vec<Ticket>) {
         if self.state().fault != Some(LogError::Closed) {
             tickets.into_iter().for_each(Ticket::strand);
         }

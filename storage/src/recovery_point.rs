@@ -69,15 +69,15 @@ impl Log {
     /// once the directory's checkpoints have been written, too. An error loses nothing: a recovery looks at more.
     pub async fn save_recovery_point(&self) -> Result<(), LogError> {
         match self.save_point().await {
-            // An orderly close has written more than this would.
-            Err(LogError::Closed) => Ok(()),
+            // An orderly close has written more than this would. A log that waits for room waits alone.
+            Err(LogError::Closed | LogError::Stalled { .. }) => Ok(()),
             saved => saved,
         }
     }
 
     async fn save_point(&self) -> Result<(), LogError> {
         let Some(point) = self.state().recovery_point() else { return Ok(()) };
-        self.flush().await?;
+        self.flush_unless_stalled().await?;
         let _turn = self.0.files.take().await;
         self.check_usable()?;
         if !point.segment.is_growing() || point.segment.is_deleted() {

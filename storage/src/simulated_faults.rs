@@ -105,6 +105,42 @@ fn records_below_the_high_watermark_can_be_deleted_while_the_disk_is_full() {
     });
 }
 
+/// Batches of two are a segment, and all of them have expired.
+fn short_lived() -> LogConfig {
+    LogConfig { segment_bytes: 400, retention_ms: Some(1), ..LogConfig::default() }
+}
+
+#[test]
+fn a_newest_segment_that_finds_no_room_to_end_in_does_not_keep_the_older_ones() {
+    once(&Sim::new(SimConfig::new(5, 1)), async |disk| {
+        let (_dir, log) = one_log(short_lived()).await;
+        for _ in 0..5 {
+            log.wait_durable(put(&log, 100).unwrap()).await.unwrap();
+        }
+        disk.fail_from(DiskOp::Write, "00005.snapshot", 0, ENOSPC);
+        let deleting = timeout(Duration::from_secs(60), log.delete_old_segments()).await;
+        assert_eq!(deleting.expect("it waits for no room").unwrap().segments, 2);
+        assert_eq!(log.offsets().start(), Offset(4));
+        disk.heal();
+        // It is tried again after a while.
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(log.delete_old_segments().await.unwrap().segments, 1);
+        assert_eq!(log.offsets().start(), Offset(5));
+    });
+}
+
+#[test]
+fn no_recovery_point_is_waited_for_where_there_is_no_room() {
+    once(&Sim::new(SimConfig::new(6, 1)), async |disk| {
+        let (_dir, log) = one_log(LogConfig::default()).await;
+        log.wait_durable(put(&log, 100).unwrap()).await.unwrap();
+        disk.fail_from(DiskOp::Write, LOG_FILE, 0, ENOSPC);
+        log.wait_kept_unless_stalled(put(&log, 5000).unwrap()).await.unwrap_err();
+        let saving = timeout(Duration::from_secs(60), log.save_recovery_point()).await;
+        saving.expect("other logs have their turn").unwrap();
+    });
+}
+
 #[test]
 fn a_log_that_waits_for_room_can_be_deleted_and_closed() {
     for is_deleted in [true, false] {

@@ -138,7 +138,8 @@ fn producers_that_were_answered_share_the_next_write_with_those_who_came_meanwhi
                 producer.await;
             }
             let asked = flushes(&disk, before);
-            assert!(asked <= ROUNDS + 2, "{asked} flushes for {ROUNDS} batches of each");
+            // Two halves would need two for each.
+            assert!(asked < ROUNDS * 3 / 2, "{asked} flushes for {ROUNDS} batches of each");
         }
     };
     sim.run(body).unwrap().finished();

@@ -43,7 +43,10 @@ async fn drain(log: &Log) -> Result<(), LogError> {
         match step {
             None => return Ok(()),
             Some(Step::Write(write)) => {
-                insist_on(log, &write).await?;
+                if let Err(error) = insist_on(log, &write).await {
+                    log.strand(write.tickets);
+                    return Err(error);
+                }
                 await_return(log, write.batch_bytes()).await;
             }
             Some(Step::Roll(roll)) => log.insist(async || roll_segment(log, &roll).await).await?,

@@ -29,9 +29,10 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub fn new(blocks: usize, block_bytes: usize) -> Layout {
+    /// `first` is the number of the first block.
+    pub fn new(first: u64, blocks: usize, block_bytes: usize) -> Layout {
         assert!(blocks > 1 && block_bytes > BLOCK_HEADER_BYTES, "there is room");
-        Layout { block_bytes, blocks, oldest: 0, needed: VecDeque::with_capacity(blocks), filled: 0 }
+        Layout { block_bytes, blocks, oldest: first, needed: VecDeque::with_capacity(blocks), filled: 0 }
     }
 
     /// `None` while there is no room: too much of what is old is still needed, or the entry is longer than a block.
@@ -102,7 +103,7 @@ mod tests {
 
     #[test]
     fn entries_lie_back_to_back_and_one_that_does_not_fit_begins_a_block() {
-        let mut layout = Layout::new(2, BLOCK);
+        let mut layout = Layout::new(0, 2, BLOCK);
         assert_eq!(place(&mut layout, 60), Some((0, 32, true)));
         assert_eq!(place(&mut layout, 40), Some((0, 92, false)));
         assert_eq!(place(&mut layout, 8), Some((1, BLOCK + 32, true)));
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_block_is_used_again_when_it_and_all_before_it_are_not_needed() {
-        let mut layout = Layout::new(3, BLOCK);
+        let mut layout = Layout::new(0, 3, BLOCK);
         for block in 0..3 {
             assert_eq!(place(&mut layout, 100).map(|spot| spot.0), Some(block));
         }
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_block_that_is_being_filled_is_filled_on_though_nothing_in_it_is_needed() {
-        let mut layout = Layout::new(2, BLOCK);
+        let mut layout = Layout::new(0, 2, BLOCK);
         place(&mut layout, 20);
         layout.release(0);
         assert_eq!(place(&mut layout, 20), Some((0, 52, false)));
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn it_is_pressed_with_more_than_half_in_use() {
-        let mut layout = Layout::new(4, BLOCK);
+        let mut layout = Layout::new(0, 4, BLOCK);
         let pressed: Vec<bool> = (0..4)
             .map(|_| {
                 place(&mut layout, 100);
@@ -145,6 +146,6 @@ mod tests {
 
     #[test]
     fn what_is_longer_than_a_block_has_no_place() {
-        assert_eq!(place(&mut Layout::new(2, BLOCK), 101), None);
+        assert_eq!(place(&mut Layout::new(0, 2, BLOCK), 101), None);
     }
 }

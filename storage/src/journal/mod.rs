@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kring_runtime::mapped::MappedFile;
-use kring_runtime::{Queue, fs, sleep, spawn};
+use kring_runtime::{Queue, fs, random_u64, sleep, spawn};
 
 use crate::batch::{BatchInfo, HeldBatch};
 use crate::behind::WriteBehind;
@@ -91,7 +91,7 @@ impl Journal {
             blocks,
             file: RefCell::new(None),
             is_asked_for: Cell::new(blocks < 2),
-            layout: RefCell::new(Layout::new(blocks.max(2), BLOCK_BYTES)),
+            layout: RefCell::new(Layout::new(first_number(), blocks.max(2), BLOCK_BYTES)),
             stranded: Cell::new(0),
             retiring: Turn::default(),
         }))
@@ -184,6 +184,13 @@ impl Journal {
             }
         }
     }
+}
+
+/// Behind the entries of a block that is used again lies what was there before, records of clients among it, and a block's
+/// entries name its number: a client must not be able to know it, or it could write entries of other logs.
+fn first_number() -> u64 {
+    // Halved, so that it can be counted up from.
+    random_u64() >> 1
 }
 
 fn put(file: &MappedFile, spot: Spot, parts: &[&[u8]]) {

@@ -48,12 +48,18 @@ impl Kept {
     /// Reads the journals of these names. What belongs to no log of `partitions` is of no use.
     pub async fn read(dir: &Path, mut names: Vec<String>, partitions: &[LogName]) -> Result<Kept, LogError> {
         names.sort_unstable();
+        let partitions: BTreeSet<&LogName> = partitions.iter().collect();
         let mut kept = Kept::default();
         for name in names {
             kept.generation = kept.generation.max(generation_of(&name).unwrap_or(0));
             let path = dir.join(name);
             let mut found = entries(read(&path).await?);
+            let before = found.len();
             found.retain(|(log, _)| partitions.contains(log));
+            if found.len() < before {
+                let batches = before - found.len();
+                tracing::warn!(path = %path.display(), batches, "the journal holds batches of partitions that are not in this directory any more: they are given up");
+            }
             kept.files.insert(path, found.iter().map(|(log, _)| log.clone()).collect());
             found.into_iter().for_each(|(log, batch)| kept.batches.entry(log).or_default().push(batch));
         }
@@ -107,7 +113,7 @@ async fn read(path: &Path) -> Result<Bytes, LogError> {
 /// A journal of these batches and no others.
 fn encode(batches: &[(&LogName, &KeptBatch)], block_bytes: usize) -> Vec<u8> {
     // In the worst case each takes a block.
-    let mut layout = Layout::new(batches.len().max(2), block_bytes);
+    let mut layout = Layout::new(0, batches.len().max(2), block_bytes);
     let mut out = Vec::new();
     for (name, batch) in batches {
         let bytes = entry::entry_bytes(&name.topic, batch.bytes.len());

@@ -21,32 +21,30 @@ impl Log {
             return Ok(());
         }
         let before = self.offsets().end();
-        let batches = following(&self.of_this_topic(batches), before, self.last_crc().await?);
+        let kept = self.of_this_topic(batches);
+        let batches = following(&kept, before, self.last_crc().await?);
         for batch in batches {
             self.append_kept(log_batch(&batch))?;
         }
         let end = self.offsets().end();
+        let left = kept.iter().filter(|batch| batch.info.base_offset >= end).count();
+        if left > 0 {
+            tracing::warn!(log = %self.name(), %end, left, "batches of the journal do not go on where this log ends: they are given up");
+        }
         if end > before {
             tracing::info!(log = %self.name(), from = %before, %end, "taken over from the journal");
-            self.flush_unless_stalled(end).await?;
+            self.flush_or_stall().await?;
         }
         let log = self.clone();
         spawn(Queue::Background, async move { log.let_go_of_kept(end).await }).detach();
         Ok(())
     }
 
-    async fn flush_unless_stalled(&self, end: Offset) -> Result<(), LogError> {
-        match self.written_and_flushed(end).await {
+    async fn flush_or_stall(&self) -> Result<(), LogError> {
+        match self.flush_unless_stalled().await {
             Err(LogError::Stalled { .. }) => Ok(()),
             flushed => flushed,
         }
-    }
-
-    async fn written_and_flushed(&self, end: Offset) -> Result<(), LogError> {
-        self.write_out();
-        self.wait_unless_stalled(|state| state.offsets.written() >= end).await?;
-        self.request_flush();
-        self.wait_unless_stalled(|state| state.offsets.durable() >= end).await
     }
 
     /// The journals stay while a log could not be written: the next start tries again.
@@ -64,10 +62,11 @@ impl Log {
         batches
     }
 
-    /// Checksum of the last batch.
+    /// Checksum of the last batch. Not of one in a sealed segment: a cleaning may have written it anew, and what the
+    /// journal has goes by what it was.
     async fn last_crc(&self) -> Result<Option<u32>, LogError> {
         let (start, end) = (self.offsets().start(), self.offsets().end());
-        if start == end {
+        if start == end || self.state().segments.last().is_none_or(|newest| newest.size() == 0) {
             return Ok(None);
         }
         let request = ReadRequest { offset: end + -1, upto: end, max_bytes: 1, min_one_batch: true };

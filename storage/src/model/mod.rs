@@ -231,7 +231,8 @@ fn the_model_notices_a_start_that_a_crash_forgets() {
 
 #[test]
 fn the_model_notices_a_failed_flush_that_is_taken_for_done() {
-    caught(Mutation::IgnoreFailedFlush, Disk::Failing);
+    // Most writes bring their flush: few disks fail in one that stands alone, and then crash.
+    seeds::catch(Mutation::IgnoreFailedFlush, 4000, |seed| live_through(seed, Disk::Failing));
 }
 
 #[test]
