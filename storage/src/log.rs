@@ -310,25 +310,23 @@ impl Log {
 
     /// Makes everything appended so far durable, whatever the flush settings.
     pub async fn flush(&self) -> Result<Offset, LogError> {
-        let end = self.offsets().end();
-        self.write_out();
-        self.wait_until(|state| state.offsets.written() >= state.still_there(end)).await?;
-        if self.offsets().durable() < end {
-            self.request_flush();
-        }
-        self.wait_until(|state| state.offsets.durable() >= state.still_there(end)).await?;
-        Ok(end)
+        self.flush_while(|| self.check_usable()).await
     }
 
     /// As [`Log::flush`], but an error as soon as the writer waits for room.
-    pub(crate) async fn flush_unless_stalled(&self) -> Result<(), LogError> {
+    pub(crate) async fn flush_unless_stalled(&self) -> Result<Offset, LogError> {
+        self.flush_while(|| self.check_usable().and_then(|()| self.check_flowing())).await
+    }
+
+    async fn flush_while(&self, check: impl Fn() -> Result<(), LogError>) -> Result<Offset, LogError> {
         let end = self.offsets().end();
         self.write_out();
-        self.wait_unless_stalled(|state| state.offsets.written() >= state.still_there(end)).await?;
+        self.wait_while(|state| state.offsets.written() >= state.still_there(end), &check).await?;
         if self.offsets().durable() < end {
             self.request_flush();
         }
-        self.wait_unless_stalled(|state| state.offsets.durable() >= state.still_there(end)).await
+        self.wait_while(|state| state.offsets.durable() >= state.still_there(end), &check).await?;
+        Ok(end)
     }
 
     /// Judges a producer's batch. `append` takes its state over.

@@ -43,7 +43,7 @@ impl Log {
     async fn flush_or_stall(&self) -> Result<(), LogError> {
         match self.flush_unless_stalled().await {
             Err(LogError::Stalled { .. }) => Ok(()),
-            flushed => flushed,
+            flushed => flushed.map(drop),
         }
     }
 
