@@ -59,6 +59,8 @@ enum Fault {
     CopiesOne,
     /// After two seconds the partitions of the second topic have other leaders.
     MovesSecond,
+    /// For a second the brokers name leaders that do not know yet that they are.
+    StartsLate,
 }
 
 /// A topic and an index in it.
@@ -66,7 +68,7 @@ type Partition = (String, i32);
 
 struct Cluster {
     fault: Fault,
-    moves_at: Monotonic,
+    started: Monotonic,
     /// How many partitions each topic has.
     topics: RefCell<BTreeMap<String, i32>>,
     logs: RefCell<BTreeMap<Partition, BatchLog>>,
@@ -81,7 +83,7 @@ impl Cluster {
         let topics = existing.iter().map(|(name, partitions)| ((*name).to_owned(), *partitions));
         Rc::new(Cluster {
             fault,
-            moves_at: now() + 2 * SECOND,
+            started: now(),
             topics: RefCell::new(topics.collect()),
             logs: RefCell::default(),
             sequences: RefCell::default(),
@@ -92,7 +94,8 @@ impl Cluster {
 
     /// Both brokers lead partitions of every topic.
     fn leader(&self, topic: &str, index: i32) -> usize {
-        let moved = self.fault == Fault::MovesSecond && is_second(topic) && now() >= self.moves_at;
+        let moved =
+            self.fault == Fault::MovesSecond && is_second(topic) && self.started.elapsed() >= 2 * SECOND;
         (topic.len() + index as usize + usize::from(moved)) % PORTS.len()
     }
 
@@ -212,9 +215,11 @@ impl Cluster {
         let topic = |topic: ListOffsetsTopic| {
             let partition = |asked: &ListOffsetsPartition| {
                 assert_eq!(self.leader(&topic.name, asked.partition_index), broker, "who leads is asked");
+                let late = self.fault == Fault::StartsLate && self.started.elapsed() < SECOND;
                 let end = self.end(&(topic.name.to_string(), asked.partition_index));
                 ListOffsetsPartitionResponse {
                     partition_index: asked.partition_index,
+                    error_code: if late { ErrorCode::NOT_LEADER_OR_FOLLOWER.0 } else { 0 },
                     offset: if asked.timestamp == -2 { 0 } else { end },
                     ..Default::default()
                 }
@@ -474,6 +479,15 @@ fn topics_may_differ_in_their_partitions_when_they_are_there() {
     assert_whole(&report);
     assert_eq!(contents.len(), 7);
     assert!(contents.values().all(|keys| keys.len() > 400), "{:?}", contents.values().map(Vec::len));
+}
+
+#[test]
+fn leaders_that_do_not_know_yet_that_they_are_are_waited_for_before_the_run() {
+    for existing in [&[][..], &[("t-0", 3), ("t-1", 3)]] {
+        let (report, _) = run_with(Fault::StartsLate, existing, |_| ()).unwrap();
+        assert_whole(&report);
+        assert!(report.stats.retries.is_empty(), "{}", table(&report));
+    }
 }
 
 #[test]

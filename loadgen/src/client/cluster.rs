@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kring_runtime::{Monotonic, net, now, sleep};
+use kring_runtime::{net, now, sleep};
 use kring_wire::messages::api_versions_request::ApiVersionsRequest;
 use kring_wire::messages::api_versions_response::ApiVersionsResponse;
 use kring_wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
@@ -32,6 +32,10 @@ const NEWEST_CREATE_TOPICS: i16 = 7;
 const NEWEST_LIST_OFFSETS: i16 = 7;
 const NEWEST_INIT_PRODUCER_ID: i16 = 4;
 const API_VERSIONS: i16 = 3;
+
+/// Which offset is asked for: where a partition ends, and where it begins.
+pub const LATEST: i64 = -1;
+pub const EARLIEST: i64 = -2;
 
 /// As long as Kafka's clients try (`default.api.timeout.ms`): a topic of many partitions takes a broker its time.
 const TOPIC_TIMEOUT: Duration = Duration::from_secs(60);
@@ -127,7 +131,7 @@ pub async fn open_topics(
     let mut connection = Connection::open(server).await?;
     let versions = Versions::ask(&mut connection).await?;
     let deadline = now() + TOPIC_TIMEOUT;
-    let mut made = false;
+    let (mut made, mut connections) = (false, BTreeMap::new());
     loop {
         let answer = describe(&mut connection, &versions, names).await?;
         let described = described(&answer, names)?;
@@ -137,13 +141,13 @@ pub async fn open_topics(
             made = true;
         } else if let Some(leaders) = leaders(&answer, &described, partitions, server.request_timeout).await?
         {
-            let topics = Topics::new(names, leaders, versions);
-            if made {
-                settle(&topics, deadline).await?;
+            let topics = Topics::new(names, leaders, versions.clone());
+            match accepted(&topics, &mut connections).await {
+                Ok(()) => return Ok(topics),
+                Err(ClientError::Refused { code, .. }) if code.is_retriable() && now() < deadline => {}
+                Err(error) => return Err(error),
             }
-            return Ok(topics);
-        }
-        if now() >= deadline {
+        } else if now() >= deadline {
             return Err(leaderless(&described));
         }
         sleep(POLL).await;
@@ -156,23 +160,22 @@ pub async fn no_topic(server: &Endpoint) -> Result<Topics, ClientError> {
     Ok(Topics::new(&[], Vec::new(), versions))
 }
 
-/// A leader that was just named may not know yet that it is one.
-async fn settle(topics: &Topics, deadline: Monotonic) -> Result<(), ClientError> {
-    let mut connections = BTreeMap::new();
+/// Asks every leader whether it knows its partitions. One that was just named, or that has just started again and is named
+/// from what it wrote down, may not know yet.
+async fn accepted(
+    topics: &Topics,
+    connections: &mut BTreeMap<String, Connection>,
+) -> Result<(), ClientError> {
+    let mut led: BTreeMap<&str, (&Endpoint, Vec<i32>)> = BTreeMap::new();
     for (partition, leader) in (0..).zip(&topics.leaders) {
-        let connection = match connections.entry(&leader.name) {
+        led.entry(&leader.name).or_insert_with(|| (leader, Vec::new())).1.push(partition);
+    }
+    for (name, (leader, partitions)) in led {
+        let connection = match connections.entry(name.to_owned()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(Connection::open(leader).await?),
         };
-        loop {
-            match list_offsets(connection, topics, &[partition], -1).await {
-                Ok(_) => break,
-                Err(ClientError::Refused { code, .. }) if code.is_retriable() && now() < deadline => {
-                    sleep(POLL).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        list_offsets(connection, topics, &partitions, LATEST).await?;
     }
     Ok(())
 }
@@ -356,7 +359,7 @@ fn check_count(
     Err(ClientError::Topic(format!("topic {name} has {found} partitions, not {wanted}")))
 }
 
-/// Offsets of these partitions, all led by one broker, in their order. `timestamp` is −1 for the end, −2 for the start.
+/// Offsets of these partitions, all led by one broker, in their order. `timestamp` is [`LATEST`] or [`EARLIEST`].
 pub async fn list_offsets(
     connection: &mut Connection,
     topics: &Topics,

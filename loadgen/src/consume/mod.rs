@@ -17,7 +17,7 @@ use kring_wire::{ErrorCode, Str};
 pub use role::Role;
 
 use crate::backoff::Backoff;
-use crate::client::{ClientError, Connection, Endpoint, list_offsets, refresh_leaders};
+use crate::client::{ClientError, Connection, EARLIEST, Endpoint, LATEST, list_offsets, refresh_leaders};
 use crate::counters::Counters;
 use crate::measure::Measure;
 use crate::payload::Payload;
@@ -27,8 +27,6 @@ use role::Cursor;
 
 const MAX_WAIT_MS: i32 = 100;
 const RESPONSE_BYTES: i32 = 50 << 20;
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
 
 /// A consumer of some partitions of one leader, before the run starts.
 pub struct Connected {
