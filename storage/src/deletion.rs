@@ -168,7 +168,9 @@ impl Log {
         let is_done = |s: &&Rc<Segment>| {
             s.base < before
                 && s.is_sealed()
-                && state.segment_after(s.base).is_some_and(|next| next.has_file())
+                && state
+                    .segment_after(s.base)
+                    .is_some_and(|next| next.has_file() || mutation::on(Mutation::DeleteUnfollowed))
         };
         state.segments.iter().take_while(is_done).cloned().collect()
     }

@@ -71,6 +71,8 @@ mod index;
 pub mod inspect;
 mod journal;
 #[cfg(test)]
+mod journal_holes_tests;
+#[cfg(test)]
 mod journal_tests;
 mod lifecycle;
 mod log;

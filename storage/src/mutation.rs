@@ -64,6 +64,10 @@ pub(crate) enum Mutation {
     KeepNothing,
     /// What a truncation has cut off is still in the journal for the next start.
     TruncationLeavesJournal,
+    /// A client can know the numbers of a journal's blocks.
+    NumberFromZero,
+    /// Old segments go though the one that follows them is not on disk.
+    DeleteUnfollowed,
     /// Recovery begins at the recovery point, even where the producers are known only from before it.
     StartAfterProducers,
     /// A transaction counts as ended before readers can see its marker.

@@ -80,6 +80,14 @@ pub(super) fn header(
     out
 }
 
+/// An entry that a client makes of what it knows, for a block with this number.
+#[cfg(test)]
+pub(crate) fn forged(number: u64, name: &LogName, batch: &crate::batch::LogBatch) -> Vec<u8> {
+    let info = BatchInfo::parse(&batch.header).expect("a sound header");
+    let header = header(number, Owner { name, topic_id: None }, 0, &info, &batch.header);
+    [&header[..], name.topic.as_bytes(), &batch.header, &batch.body].concat()
+}
+
 fn checksum(header: &[u8], topic: &[u8], batch_header: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(&header[4..]), topic), batch_header)
 }

@@ -27,6 +27,8 @@ use crate::dir::LogDir;
 use crate::error::LogError;
 use crate::mutation::{self, Mutation};
 use crate::turn::Turn;
+#[cfg(test)]
+pub(crate) use entry::forged;
 pub(crate) use entry::{KeptBatch, Owner};
 use layout::{Layout, Spot};
 pub(crate) use replay::{Kept, file_name, is_journal};
@@ -190,7 +192,7 @@ impl Journal {
 /// entries name its number: a client must not be able to know it, or it could write entries of other logs.
 fn first_number() -> u64 {
     // Halved, so that it can be counted up from.
-    random_u64() >> 1
+    if mutation::on(Mutation::NumberFromZero) { 0 } else { random_u64() >> 1 }
 }
 
 fn put(file: &MappedFile, spot: Spot, parts: &[&[u8]]) {
