@@ -18,6 +18,11 @@ impl Backoff {
         wait
     }
 
+    /// Nothing has succeeded since the last trouble.
+    pub fn is_waiting(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// Something succeeded: the next trouble is a new one.
     pub fn reset(&mut self) {
         self.last = None;

@@ -58,7 +58,7 @@ impl Arrivals {
         assert!(rate > 0, "a rate is positive");
         assert!(share.index < share.producers, "a producer is one of them");
         match spacing {
-            Spacing::Constant => Arrivals::even(start, rate, share),
+            Spacing::Constant => Arrivals::even(start + phase(rate, seed), rate, share),
             Spacing::Poisson => {
                 let mean_ns = share.producers as f64 * NANOS_PER_SECOND as f64 / rate as f64;
                 let random = Random::new(seed, share.index);
@@ -115,6 +115,13 @@ impl Arrivals {
         };
         self.next = self.next + Duration::from_nanos(nanos);
     }
+}
+
+/// Where in the distance between two records the first one is, so that instances with seeds of their own do not send
+/// together; at its beginning with seed 0.
+fn phase(rate: u64, seed: u64) -> Duration {
+    let part = if seed == 0 { 0.0 } else { Random::new(seed, u64::MAX).next_unit() };
+    Duration::from_nanos((part * NANOS_PER_SECOND as f64 / rate as f64) as u64)
 }
 
 /// When a producer has sent all.
@@ -186,7 +193,8 @@ mod tests {
     }
 
     fn arrivals(rate: u64, index: u64, producers: u64, spacing: Spacing) -> Arrivals {
-        Arrivals::new(at(0), rate, Share { index, producers }, spacing, 42)
+        let seed = if spacing == Spacing::Poisson { 42 } else { 0 };
+        Arrivals::new(at(0), rate, Share { index, producers }, spacing, seed)
     }
 
     fn times(mut arrivals: Arrivals, count: usize) -> Vec<u64> {
@@ -204,6 +212,17 @@ mod tests {
             (0..3).flat_map(|index| times(arrivals(1000, index, 3, Spacing::Constant), 3)).collect();
         all.sort_unstable();
         assert_eq!(all, (0..9).map(|n| n * 1_000_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn instances_with_seeds_of_their_own_do_not_send_together() {
+        let share = Share { index: 0, producers: 1 };
+        let first = |seed| times(Arrivals::new(at(0), 1000, share, Spacing::Constant, seed), 1)[0];
+        let mut all: Vec<u64> = (1..20).map(first).collect();
+        assert!(all.iter().all(|first| *first < 1_000_000), "{all:?}");
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 19);
     }
 
     #[test]

@@ -27,6 +27,14 @@ pub struct Shared {
     start_ns: AtomicU64,
     changed: Event,
     producing: AtomicUsize,
+    /// When the last producer was done; 0 before.
+    done_ns: AtomicU64,
+    /// Records that nobody acknowledges (acks=0) and that went into a socket.
+    landed: AtomicU64,
+    /// Records of this run that came back.
+    returned: AtomicU64,
+    /// Somebody has told how many of those did not.
+    is_told: AtomicBool,
     acknowledged_end: Vec<AtomicI64>,
     /// Wall clock in ms; as soon as everybody is ready when absent.
     start_at: Option<u64>,
@@ -42,6 +50,10 @@ impl Shared {
             start_ns: AtomicU64::new(0),
             changed: Event::new(),
             producing: AtomicUsize::new(producers),
+            done_ns: AtomicU64::new(0),
+            landed: AtomicU64::new(0),
+            returned: AtomicU64::new(0),
+            is_told: AtomicBool::new(false),
             acknowledged_end: (0..partitions).map(|_| AtomicI64::new(0)).collect(),
             records_read: AtomicU64::new(0),
         })
@@ -84,7 +96,34 @@ impl Shared {
     }
 
     pub fn producer_is_done(&self) {
+        self.done_ns.fetch_max(now().as_nanos(), Ordering::SeqCst);
         self.producing.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// When all producers were done; `None` while one is not.
+    pub fn producers_done(&self) -> Option<Monotonic> {
+        (!self.is_producing()).then(|| Monotonic::from_nanos(self.done_ns.load(Ordering::SeqCst)))
+    }
+
+    /// So many records, which nobody acknowledges, have gone into a socket.
+    pub fn landed(&self, records: u64) {
+        self.landed.fetch_add(records, Ordering::SeqCst);
+    }
+
+    /// So many records of this run came back.
+    pub fn returned(&self, records: u64) {
+        self.returned.fetch_add(records, Ordering::SeqCst);
+    }
+
+    /// Of those that nobody acknowledges, how many have not come back.
+    pub fn missing(&self) -> u64 {
+        let landed = self.landed.load(Ordering::SeqCst);
+        landed.saturating_sub(self.returned.load(Ordering::SeqCst))
+    }
+
+    /// The same, for the first who asks at the end.
+    pub fn tell_missing(&self) -> u64 {
+        if self.is_told.swap(true, Ordering::SeqCst) { 0 } else { self.missing() }
     }
 
     pub fn is_producing(&self) -> bool {

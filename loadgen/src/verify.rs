@@ -79,8 +79,9 @@ impl Ledger {
 struct Arrived {
     next: u64,
     missing: Ranges,
-    /// Missing beyond the bound on gaps.
-    untracked: u64,
+    /// From here on there were too many gaps to remember each: what came is counted, and nothing else is known of it.
+    counted_from: Option<u64>,
+    counted: u64,
     doubled: u64,
     reordered: u64,
 }
@@ -88,11 +89,18 @@ struct Arrived {
 impl Arrived {
     /// The records from `next` to before `number` did not come, or not yet.
     fn skipped(&mut self, number: u64) {
-        if self.missing.0.len() < MAX_GAPS {
+        if self.counted_from.is_none() && self.missing.0.len() < MAX_GAPS {
             self.missing.push(self.next, number);
         } else {
-            self.untracked += number - self.next;
+            self.counted_from.get_or_insert(self.next);
         }
+    }
+
+    /// Acknowledged records that did not come: of this range, and how many of it can be told only by their number.
+    fn lost(&self, from: u64, to: u64) -> (u64, u64) {
+        let known_to = self.counted_from.map_or(to, |counted_from| to.min(counted_from.max(from)));
+        let after = known_to.saturating_sub(from.max(self.next));
+        (self.missing.overlap(from, known_to) + after, to - known_to)
     }
 }
 
@@ -118,6 +126,7 @@ impl Arrivals {
         if number > arrived.next {
             arrived.skipped(number);
         }
+        arrived.counted += u64::from(arrived.counted_from.is_some());
         arrived.next = number + 1;
     }
 
@@ -149,7 +158,12 @@ pub struct Judgement {
 
 impl Judgement {
     pub fn is_good(&self) -> bool {
-        self.lost + self.doubled + self.reordered + self.changed == 0
+        self.wrong() == 0
+    }
+
+    /// Records that did not come back once, in order and unchanged.
+    pub fn wrong(&self) -> u64 {
+        self.lost + self.doubled + self.reordered + self.changed
     }
 
     /// Of two runs that verified records of their own.
@@ -170,15 +184,19 @@ pub fn judge(ledger: &Ledger, arrivals: &Arrivals) -> Judgement {
     for arrived in arrivals.streams.values() {
         judgement.doubled += arrived.doubled;
         judgement.reordered += arrived.reordered;
-        judgement.lost += arrived.untracked;
     }
     let nothing = Arrived::default();
     for (stream, ranges) in &ledger.0 {
         let arrived = arrivals.streams.get(stream).unwrap_or(&nothing);
+        let mut to_count = 0;
         for (&from, &to) in &ranges.0 {
+            let (lost, counted) = arrived.lost(from, to);
             judgement.acknowledged += to - from;
-            judgement.lost += arrived.missing.overlap(from, to) + to.saturating_sub(from.max(arrived.next));
+            judgement.lost += lost;
+            to_count += counted;
         }
+        // Those that came and were not acknowledged are among them: there are so many lost at least.
+        judgement.lost += to_count.saturating_sub(arrived.counted);
     }
     judgement
 }
@@ -229,6 +247,17 @@ mod tests {
         let judgement = judged(&[(0, 4)], &[0, 2, 1, 3]);
         assert_eq!((judgement.reordered, judgement.lost, judgement.doubled), (1, 0, 0));
         assert_eq!(judged(&[(0, 4)], &[0, 2, 1, 1, 3]).doubled, 1);
+    }
+
+    #[test]
+    fn records_that_failed_are_not_lost_however_many_there_are() {
+        let odd: Vec<u64> = (0..3 * MAX_GAPS as u64).map(|number| 2 * number + 1).collect();
+        let ranges: Vec<(u64, u64)> = odd.iter().map(|number| (*number, number + 1)).collect();
+        let whole = judged(&ranges, &odd);
+        assert_eq!((whole.acknowledged, whole.wrong()), (odd.len() as u64, 0));
+        let without: Vec<u64> = odd.iter().copied().filter(|number| number % 1001 != 0).collect();
+        let lost = judged(&ranges, &without).lost;
+        assert_eq!(lost, (odd.len() - without.len()) as u64);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use common::{cut, frame, versions};
 use kring_loadgen::measure::Measure;
 use kring_loadgen::text::table;
-use kring_loadgen::{Rate, Report, Settings, Sizes, Worker, Workload, prepare};
+use kring_loadgen::{Acks, Rate, Report, Settings, Sizes, Worker, Workload, prepare};
 use kring_runtime::net::{Listener, Stream};
 use kring_runtime::{Monotonic, Queue, now, sim, sleep_until, spawn, wall_ms};
 use kring_wire::messages::fetch_request::FetchRequest;
@@ -53,6 +53,10 @@ enum Fault {
     Mute,
     /// From 2 s on nothing is read any more.
     Deaf,
+    /// Nothing at all is answered for so long, from 2 s on.
+    Freeze(Duration),
+    /// At 2 s all connections end, as at a restart.
+    HangUp,
 }
 
 struct Broker {
@@ -108,6 +112,18 @@ impl Broker {
         }
     }
 
+    async fn freeze(&self) {
+        if let Fault::Freeze(length) = self.fault
+            && now() >= self.stall_from
+        {
+            sleep_until(self.stall_from + length).await;
+        }
+    }
+
+    fn hangs_up(&self, opened: Monotonic) -> bool {
+        self.fault == Fault::HangUp && opened < self.stall_from && now() >= self.stall_from
+    }
+
     /// Holds a connection that is not read any more.
     async fn listen(&self) {
         if self.fault == Fault::Deaf && now() >= self.stall_from {
@@ -123,7 +139,10 @@ impl Broker {
             ApiKey::Produce => {
                 self.stall().await;
                 let request = ProduceRequest::decode(&mut body, version).unwrap();
-                vec![frame(version, correlation, &self.produce(&request))]
+                let answer = self.produce(&request);
+                // Nobody waits for one with acks=0.
+                let answers = (request.acks != 0).then(|| frame(version, correlation, &answer));
+                answers.into_iter().collect()
             }
             ApiKey::Fetch => {
                 let request = FetchRequest::decode(&mut body, version).unwrap();
@@ -169,9 +188,13 @@ impl Broker {
 
     async fn serve(self: Rc<Self>, stream: Stream) {
         let (mut read, mut write) = stream.into_split();
-        let mut buffer = BytesMut::new();
+        let (mut buffer, opened) = (BytesMut::new(), now());
         loop {
             while let Some(mut request) = cut(&mut buffer) {
+                if self.hangs_up(opened) {
+                    return;
+                }
+                self.freeze().await;
                 let (key, header) = decode_request_header(&mut request).unwrap();
                 let version = header.request_api_version;
                 let parts = self.answer(key, version, header.correlation_id, request).await;
@@ -319,6 +342,56 @@ fn a_broker_that_never_answers_ends_no_run_late_and_every_record_is_accounted_fo
         assert!(stats.lasted < 23 * SECOND, "{:?}", stats.lasted);
         assert!(!report.is_good());
     }
+}
+
+#[test]
+fn a_consumer_reads_on_after_a_freeze_that_was_longer_than_its_patience() {
+    let impatient = |settings: &mut Settings| settings.request_timeout = SECOND;
+    let report = run_with(Fault::Freeze(4 * SECOND), impatient).unwrap();
+    let judgement = report.judgement.unwrap();
+    assert_eq!((judgement.lost, judgement.doubled), (0, 0), "{}", table(&report));
+    let read: Vec<u64> = report.slots[7..9].iter().map(|slot| slot.consumed.records).collect();
+    assert!(read.iter().all(|records| *records > 500), "{read:?}: {}", table(&report));
+}
+
+#[test]
+fn as_fast_as_the_broker_answers_goes_on_when_its_connections_have_ended() {
+    let fast = |settings: &mut Settings| {
+        settings.workload = Workload::Produce;
+        settings.rate = Rate::Max;
+        settings.record_size = Sizes::fixed(10_000);
+        settings.verify = false;
+    };
+    let report = run_with(Fault::HangUp, fast).unwrap();
+    let made: Vec<u64> = report.slots.iter().map(|slot| slot.produced.records).collect();
+    assert!(made[..10].iter().all(|records| *records > 100), "{made:?}");
+}
+
+#[test]
+fn without_acknowledgements_what_came_late_is_waited_for_and_what_did_not_come_is_an_error() {
+    let careless = |settings: &mut Settings| {
+        settings.acks = Acks::None;
+        settings.verify = false;
+        // So little that all of it has room in the socket meanwhile.
+        settings.rate = Rate::Open(200);
+        settings.duration = 3 * SECOND;
+    };
+    let late = run_with(Fault::Freeze(3 * SECOND), careless).unwrap();
+    assert!(late.is_good(), "{}", table(&late));
+    assert_eq!(late.stats.of(&Measure::Received).count(), 600, "{}", table(&late));
+    let lost = run_with(Fault::Drop(100), careless).unwrap();
+    let cause = "sent without acknowledgement and not received in time";
+    assert!(lost.stats.errors.get(cause).is_some_and(|records| *records > 0), "{}", table(&lost));
+}
+
+#[test]
+fn a_run_by_count_ends_though_what_was_acknowledged_does_not_come() {
+    let counted = |settings: &mut Settings| {
+        settings.count = Some(3000);
+        settings.duration = 3600 * SECOND;
+    };
+    let report = run_with(Fault::Drop(1), counted).unwrap();
+    assert!(report.slots.len() < 60 && !report.is_good(), "{}", table(&report));
 }
 
 #[test]

@@ -83,6 +83,16 @@ pub async fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()
     }
 }
 
+/// Writes what an operator asked for where they named it: a regular file, or the one that a link leads to, is replaced as by
+/// [`write_atomic`]; a pipe or a device gets the bytes and stays what it is.
+pub async fn write_out(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+    let path = path.as_ref().to_owned();
+    match context::current() {
+        Backend::Real(_) => files::write_out(path, bytes.to_vec()).await,
+        Backend::Sim(shard) => shard.files().write_atomic(&path, bytes).await,
+    }
+}
+
 /// Removes a file. Durable after [`sync_dir`].
 pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref().to_owned();

@@ -15,8 +15,13 @@ const VERSION: &str = "0";
 pub enum BadCheckpoint {
     Version(String),
     Line(String),
-    Count { claimed: usize, found: usize },
+    Count {
+        claimed: usize,
+        found: usize,
+    },
     Missing(&'static str),
+    /// Nothing is wrong with it, but an older Kafka wrote it.
+    Outdated(&'static str),
 }
 
 impl BadCheckpoint {
@@ -32,6 +37,9 @@ impl fmt::Display for BadCheckpoint {
             BadCheckpoint::Line(line) => write!(f, "malformed line {line:?}"),
             BadCheckpoint::Count { claimed, found } => write!(f, "{claimed} entries claimed, {found} found"),
             BadCheckpoint::Missing(key) => write!(f, "{key} is missing"),
+            BadCheckpoint::Outdated(why) => {
+                write!(f, "{why}: start Apache Kafka 4 on the directory once, which brings it up to date")
+            }
         }
     }
 }
@@ -141,11 +149,14 @@ impl MetaProperties {
 
     pub fn decode(text: &str) -> Result<MetaProperties, BadCheckpoint> {
         let value = |key| property(text, key).ok_or(BadCheckpoint::Missing(key));
-        if value("version")? != "1" {
-            return Err(BadCheckpoint::Version(value("version")?));
+        match value("version")?.as_str() {
+            "1" => {}
+            "0" => return Err(BadCheckpoint::Outdated("it is of a Kafka with ZooKeeper")),
+            other => return Err(BadCheckpoint::Version(other.to_owned())),
         }
         let node = value("node.id")?;
-        let directory = value("directory.id")?;
+        let outdated = BadCheckpoint::Outdated("it has no directory.id, as before Kafka 3.7");
+        let directory = property(text, "directory.id").ok_or(outdated)?;
         Ok(MetaProperties {
             cluster_id: value("cluster.id")?,
             node_id: node.parse().map_err(|_| BadCheckpoint::line(&node))?,

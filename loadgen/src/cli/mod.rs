@@ -25,7 +25,8 @@ mod timing;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::rows::Rows;
 use crate::text::{head, table};
@@ -74,8 +75,14 @@ fn execute(cli: Cli) -> Result<bool, String> {
     }
 }
 
+/// The command line is wrong in a way that shows in the whole of it only.
+fn refuse(sentence: String) -> ! {
+    Cli::command().error(ErrorKind::ValueValidation, sentence).exit()
+}
+
 fn load(command: Command) -> Result<bool, String> {
-    let (common, settings) = command.into_settings()?;
+    let (common, settings) = command.into_settings().unwrap_or_else(|sentence| refuse(sentence));
+    common.output.files.check().unwrap_or_else(|sentence| refuse(sentence));
     let threads = common.machine.threads(settings.clients());
     if !common.output.quiet {
         print(&head(&Rows::new(settings.rows()), threads))?;

@@ -58,6 +58,22 @@ impl Output {
 }
 
 impl Files {
+    /// What is known to go wrong after the run goes wrong before it.
+    pub fn check(&self) -> Result<(), String> {
+        let all = [&self.json, &self.html, &self.svg, &self.hgrm];
+        let paths: Vec<&PathBuf> = all.into_iter().flatten().collect();
+        for (number, path) in paths.iter().enumerate() {
+            if paths[..number].contains(path) && (path.is_file() || !path.exists()) {
+                return Err(format!("{} is named twice: one result would replace the other", path.display()));
+            }
+            let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            if folder.is_some_and(|folder| !folder.is_dir()) {
+                return Err(format!("cannot write {}: there is no such directory", path.display()));
+            }
+        }
+        Ok(())
+    }
+
     pub fn save(&self, title: &str, runs: &[Report]) -> Result<(), String> {
         if let Some(path) = &self.json {
             write(path, Document::of(only(runs, "--json")?).to_json())?;
@@ -107,14 +123,14 @@ fn distribution(report: &Report) -> Result<String, String> {
     Ok(hgrm::distribution(latencies))
 }
 
-/// Writes a file, whole or not at all.
+/// Writes a file, whole or not at all; or to a pipe or a device.
 pub fn write(path: &Path, text: String) -> Result<(), String> {
     let path = path.to_owned();
     on_one_shard(move || save(path.clone(), text.clone()))
 }
 
 async fn save(path: PathBuf, text: String) -> Result<(), String> {
-    let saved = fs::write_atomic(&path, text.as_bytes()).await;
+    let saved = fs::write_out(&path, text.as_bytes()).await;
     saved.map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 

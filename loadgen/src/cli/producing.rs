@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use kring_runtime::{process, wall_ms};
 use kring_wire::record::Codec;
 
 use crate::keys::KeySpace;
@@ -56,9 +57,9 @@ pub struct Producing {
     /// How records follow one another at a rate: at even distances, or as independent users come
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Arrivals::Constant)]
     arrivals: Arrivals,
-    /// Repeats a run: the same arrival times, sizes and keys
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    /// Repeats a run: the same arrival times, sizes and keys [default: 0; of an instance with --start-at, one of its own]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Requests in flight on each connection
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     in_flight: u16,
@@ -114,7 +115,8 @@ impl Producing {
 
     fn apply_pace(&self, settings: &mut Settings) {
         settings.rate = self.pace.rate.map_or(Rate::Max, Rate::Open);
-        settings.seed = self.seed;
+        // Instances that share a run and a seed would send together rather than one after the other.
+        settings.seed = self.seed.unwrap_or_else(|| if settings.start_at.is_some() { own_seed() } else { 0 });
         settings.spacing = match self.arrivals {
             Arrivals::Constant => Spacing::Constant,
             Arrivals::Poisson => Spacing::Poisson,
@@ -140,6 +142,11 @@ impl Producing {
         }
         Ok(())
     }
+}
+
+/// Of no other process that started at the same time.
+fn own_seed() -> u64 {
+    u64::from(process::pid()) << 32 | u64::from(wall_ms() as u32)
 }
 
 fn skew(text: &str) -> Result<f64, String> {

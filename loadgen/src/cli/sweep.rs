@@ -9,6 +9,7 @@ use kring_runtime::sleep;
 use super::command::{Command, Common};
 use super::measure::{measure, on_one_shard};
 use super::output::print;
+use super::refuse;
 use crate::report::Report;
 use crate::settings::{Rate, Settings};
 use crate::sweep::decide::{Next, Search};
@@ -102,19 +103,28 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Whether a rate was found.
 pub fn run(options: Sweeping) -> Result<bool, String> {
     let target = options.target.target();
-    let (common, settings) = options.load.into_settings()?;
-    let search = options.search.from(settings.rate)?;
+    let (common, settings) = options.load.into_settings().unwrap_or_else(|sentence| refuse(sentence));
+    let search = options.search.from(settings.rate).unwrap_or_else(|sentence| refuse(sentence));
     if settings.start_at.is_some() {
-        return Err("a sweep is many runs: --start-at is for one".to_owned());
+        refuse("a sweep is many runs: --start-at is for one".to_owned());
     }
+    common.output.files.check().unwrap_or_else(|sentence| refuse(sentence));
     let mut sweep = Sweep::new(target, &settings);
     common.output.name_sweep(&mut sweep);
     print(&introduction(&sweep, &common, &settings))?;
-    let mut held = BTreeMap::new();
+    let (mut held, mut stopped) = (BTreeMap::new(), None);
     loop {
         match search.next(&sweep.votes()) {
             Next::Try { rate, probe } => {
-                let report = step(&common, &settings, rate)?;
+                let report = match step(&common, &settings, rate) {
+                    Ok(report) => report,
+                    Err(sentence) if sweep.steps.is_empty() => return Err(sentence),
+                    Err(sentence) => {
+                        stopped = Some(sentence);
+                        let search = Search { max_steps: sweep.steps.len(), ..search };
+                        break sweep.end = search.next(&sweep.votes());
+                    }
+                };
                 let verdict = judge(&report, rate, &sweep.target);
                 sweep.add(Step::new(rate, probe, verdict, &report), &report);
                 print(&sweep.steps.last().map(Step::to_line).unwrap_or_default())?;
@@ -127,7 +137,8 @@ pub fn run(options: Sweeping) -> Result<bool, String> {
     sweep.best = sweep.found().and_then(|rate| held.remove(&rate));
     print(&format!("{}\n", sweep.sentence()))?;
     common.output.files.save_sweep(&sweep)?;
-    Ok(sweep.found().is_some())
+    // What was found until then is worth keeping.
+    stopped.map_or(Ok(sweep.found().is_some()), Err)
 }
 
 fn introduction(sweep: &Sweep, common: &Common, settings: &Settings) -> String {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::timing::seconds;
+use super::timing::some_time;
 use crate::settings::Settings;
 
 #[derive(Args, Debug)]
@@ -14,7 +14,7 @@ pub struct Target {
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092")]
     server: String,
     /// The topic
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub topic: String,
     /// Topics: above 1 they are called NAME-0 to NAME-(N-1), and share the load
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -49,8 +49,4 @@ impl Target {
         settings.request_timeout = self.patience.request_timeout;
         Ok(())
     }
-}
-
-fn some_time(text: &str) -> Result<Duration, String> {
-    seconds(text).and_then(|time| if time.is_zero() { Err("more than 0".to_owned()) } else { Ok(time) })
 }

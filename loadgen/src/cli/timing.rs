@@ -14,7 +14,7 @@ const DURATION_OF_A_COUNT: Duration = Duration::from_secs(3600);
 #[command(next_help_heading = "Time")]
 pub struct Timing {
     /// Seconds that are measured [default: 10]
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    #[arg(long, value_name = "S", value_parser = some_time)]
     duration: Option<Duration>,
     /// Start at this Unix time in seconds, or so long from now (+5s): instances with one start time add up
     #[arg(long, value_name = "TIME", value_parser = start)]
@@ -99,6 +99,10 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     let duration = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
     // A day: long enough, and times add up without overflow.
     if duration.as_secs() > 86_400 { Err("at most 86400".to_owned()) } else { Ok(duration) }
+}
+
+pub fn some_time(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(|time| if time.is_zero() { Err("more than 0".to_owned()) } else { Ok(time) })
 }
 
 #[cfg(test)]

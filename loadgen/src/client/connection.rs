@@ -24,6 +24,8 @@ pub struct Connection {
     requests: Requests,
     answers: Answers,
     request_timeout: Duration,
+    /// A request failed on it: what comes next may be the answer to that one.
+    is_lost: bool,
 }
 
 impl Connection {
@@ -47,6 +49,7 @@ impl Connection {
             requests: Requests { half: write, next: 0 },
             answers: Answers { half: read, buffer: BytesMut::new() },
             request_timeout,
+            is_lost: false,
         }
     }
 
@@ -60,18 +63,23 @@ impl Connection {
         self.call_within(self.request_timeout, version, request).await
     }
 
-    /// The same, for a request that the broker may rightly hold for longer.
+    /// The same, for a request that the broker may rightly hold for longer. After one that failed, all fail.
     pub async fn call_within<R: Request>(
         &mut self,
         limit: Duration,
         version: i16,
         request: &R,
     ) -> Result<R::Response, ClientError> {
+        if self.is_lost {
+            return Err(ClientError::Closed);
+        }
         let call = async {
             let correlation = self.requests.send(version, request).await?;
             decode_answer(self.answers.next().await?, correlation, version)
         };
-        timeout(limit, call).await.unwrap_or(Err(ClientError::Timeout))
+        let answer = timeout(limit, call).await.unwrap_or(Err(ClientError::Timeout));
+        self.is_lost = answer.is_err();
+        answer
     }
 
     /// For many requests in flight.

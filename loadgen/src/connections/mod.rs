@@ -132,10 +132,22 @@ impl Client {
                 Ok(Err(error)) => return Err(error),
             }
             match timeout_at(self.end(), self.ask(&mut requests, &mut answers)).await {
-                Err(_) => return Ok(()),
+                Err(_) => {
+                    self.wait_unanswered(due);
+                    return Ok(());
+                }
                 Ok(asked) => asked?,
             }
             self.local.lasted(&Measure::from_key("later answers (ApiVersions)"), due, now());
+        }
+    }
+
+    /// What was due and is not answered at the end has waited until then, and so has what was due behind it.
+    fn wait_unanswered(&self, mut due: Monotonic) {
+        let Some(every) = self.load().every.filter(|every| !every.is_zero()) else { return };
+        while due < self.end() {
+            self.local.lasted(&Measure::from_key("later answers (ApiVersions)"), due, self.end());
+            due = due + every;
         }
     }
 

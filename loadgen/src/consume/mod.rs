@@ -8,8 +8,9 @@ mod role;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use kring_runtime::{Monotonic, Queue, Task, now, sleep, sleep_until, spawn, yield_if_needed};
+use kring_runtime::{Monotonic, Queue, Task, now, sleep, sleep_until, spawn, timeout_at, yield_if_needed};
 use kring_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use kring_wire::messages::fetch_response::FetchResponse;
 use kring_wire::{ErrorCode, Str};
@@ -27,6 +28,10 @@ use role::Cursor;
 
 const MAX_WAIT_MS: i32 = 100;
 const RESPONSE_BYTES: i32 = 50 << 20;
+/// Until a partition that was refused is asked for again; the others are read on.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+/// How long after the end an answer that was asked for before may come.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A consumer of some partitions of one leader, before the run starts.
 pub struct Connected {
@@ -102,9 +107,9 @@ impl Consumer {
         sleep_until(self.counters.local.window.start).await;
         let began = now();
         while !self.is_done() {
-            match self.fetch().await {
-                Ok(()) => self.backoff.reset(),
-                Err(error) => self.recover(error).await,
+            // A broker that hangs does not keep a run that ends by the clock.
+            if timeout_at(self.gives_up_at(), self.turn()).await.is_err() {
+                break;
             }
             yield_if_needed().await;
         }
@@ -113,7 +118,29 @@ impl Consumer {
             other.await;
         }
         let mut stats = self.counters.local.stats.borrow_mut();
-        stats.reading = stats.reading.max(began.elapsed());
+        // What was read is counted up to the end.
+        let end = now().min(self.counters.local.window.end);
+        stats.reading = stats.reading.max(end.saturating_since(began));
+    }
+
+    async fn turn(&mut self) {
+        match self.fetch().await {
+            Ok(()) => self.backoff.reset(),
+            Err(error) => self.recover(error).await,
+        }
+    }
+
+    fn gives_up_at(&self) -> Monotonic {
+        match self.role {
+            Role::Whole | Role::History => self.counters.local.window.end + GRACE,
+            Role::Tail => Monotonic::MAX,
+        }
+    }
+
+    /// Some partitions were refused a moment ago, and not all of them.
+    fn is_partly_served(&self) -> bool {
+        let (now, refused) = (now(), |at: Monotonic| move |cursor: &Cursor| cursor.not_before > at);
+        self.cursors.iter().any(refused(now)) && !self.cursors.iter().all(refused(now))
     }
 
     fn is_done(&self) -> bool {
@@ -124,15 +151,29 @@ impl Consumer {
     fn count_unread(&self) {
         let end = |cursor: &Cursor| self.counters.shared.acknowledged_end(cursor.partition);
         let left = |cursor: &Cursor| u64::try_from(end(cursor) - cursor.position).unwrap_or(0);
-        if self.role == Role::Tail {
-            let unread = self.cursors.iter().map(left).sum();
-            self.counters.local.failed("acknowledged and not received in time", unread);
+        let local = &self.counters.local;
+        match self.role {
+            Role::Tail => {
+                let unread = self.cursors.iter().map(left).sum();
+                local.failed("acknowledged and not received in time", unread);
+                let missing = self.counters.shared.tell_missing();
+                local.failed("sent without acknowledgement and not received in time", missing);
+            }
+            // What is unread because the time is over is no fault of the broker.
+            Role::Whole if self.backoff.is_waiting() => {
+                let left = |cursor: &Cursor| cursor.end.unwrap_or(cursor.position) - cursor.position;
+                let unread = self.cursors.iter().map(left).sum::<i64>();
+                local.failed("not read: the broker did not answer any more", unread.unsigned_abs());
+            }
+            Role::Whole | Role::History => {}
         }
     }
 
     /// What passes is tried again, and counted; everything else is an error each time.
     async fn recover(&mut self, error: ClientError) {
-        sleep(self.backoff.next()).await;
+        if !self.is_partly_served() {
+            sleep(self.backoff.next()).await;
+        }
         let mended = match &error {
             ClientError::Refused { code: ErrorCode::OFFSET_OUT_OF_RANGE, .. } => self.reset().await,
             passing if passing.is_passing() => self.reconnect().await,
@@ -189,6 +230,10 @@ impl Consumer {
 
     async fn fetch(&mut self) -> Result<(), ClientError> {
         let request = self.request();
+        if request.topics.is_empty() {
+            // All are refused.
+            return Ok(sleep(REFUSED_PAUSE).await);
+        }
         let asked = now();
         let version = self.plan.topics.versions.fetch;
         let answer: FetchResponse = self.connection.call(version, &request).await?;
@@ -229,7 +274,9 @@ impl Consumer {
 
     fn request(&self) -> FetchRequest {
         let layout = &self.plan.topics.layout;
-        let unread: Vec<Cursor> = self.cursors.iter().filter(|cursor| !cursor.is_at_end()).copied().collect();
+        let at = now();
+        let is_wanted = |cursor: &&Cursor| !cursor.is_at_end() && cursor.not_before <= at;
+        let unread: Vec<Cursor> = self.cursors.iter().filter(is_wanted).copied().collect();
         let partition = |cursor: &Cursor| FetchPartition {
             partition: layout.index(cursor.partition),
             fetch_offset: cursor.position,

@@ -6,10 +6,11 @@ use kring_wire::ErrorCode;
 use kring_wire::messages::fetch_response::PartitionData;
 use kring_wire::record::{RecordsIter, split_batches};
 
-use super::Consumer;
 use super::role::{Cursor, Role};
+use super::{Consumer, REFUSED_PAUSE};
 use crate::client::ClientError;
 use crate::measure::Measure;
+use crate::settings::Acks;
 use crate::stamp::Stamp;
 use crate::stats::Amount;
 use crate::verify::Stream;
@@ -27,6 +28,7 @@ impl Consumer {
         let code = ErrorCode(data.error_code);
         if code.is_err() {
             let title = self.plan.topics.layout.title(self.cursors[slot].partition);
+            self.cursors[slot].not_before = at + REFUSED_PAUSE;
             return Err(ClientError::refused(title, code));
         }
         let records = data.records.as_ref().and_then(|records| records.as_bytes()).cloned();
@@ -93,6 +95,9 @@ impl Consumer {
     fn received(&self, partition: i32, stamp: &Stamp, value: &[u8], at: Monotonic) {
         let local = &self.counters.local;
         local.lasted(&Measure::Received, stamp.intended, at);
+        if self.plan.settings.acks == Acks::None {
+            self.counters.shared.returned(1);
+        }
         if self.counters.verify {
             let mut arrivals = local.arrivals.borrow_mut();
             arrivals.arrived(Stream { producer: stamp.producer, partition }, stamp.number);

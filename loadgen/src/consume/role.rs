@@ -24,6 +24,8 @@ pub struct Cursor {
     pub start: i64,
     pub position: i64,
     pub high_watermark: i64,
+    /// It was refused, and is not asked for again before.
+    pub not_before: Monotonic,
     /// Where to stop; absent while it depends on what is produced.
     pub end: Option<i64>,
 }
@@ -57,7 +59,14 @@ impl Role {
     pub fn cursor(self, partition: i32, start: i64, end: i64) -> Cursor {
         let position = if self == Role::Tail { end } else { start };
         let stop = (self == Role::Whole).then_some(end);
-        Cursor { partition, start, position, high_watermark: end, end: stop }
+        Cursor {
+            partition,
+            start,
+            position,
+            high_watermark: end,
+            not_before: Monotonic::from_nanos(0),
+            end: stop,
+        }
     }
 
     /// After an answer: history begins again where it ends.
@@ -93,8 +102,10 @@ impl Role {
                     cursor.position >= cursor.high_watermark.max(shared.acknowledged_end(cursor.partition))
                 };
                 // The producers themselves give up when `drain` is over, then so much more for the consumers.
-                let too_late = now >= local.window.end + 2 * settings.drain;
-                too_late || (!shared.is_producing() && cursors.iter().all(caught_up))
+                let done = shared.producers_done();
+                let end = done.map_or(local.window.end, |done| done.min(local.window.end));
+                let is_whole = done.is_some() && shared.missing() == 0 && cursors.iter().all(caught_up);
+                is_whole || now >= end + 2 * settings.drain
             }
         }
     }

@@ -51,6 +51,8 @@ const CLOSED_LOOP_LINGER: Duration = Duration::from_millis(5);
 /// While lingering the producer looks at what is due in steps of so much at most.
 const LONGEST_STEP: Duration = Duration::from_micros(200);
 const STEPS_OF_A_LINGER: u32 = 16;
+/// Records that were due and not sent are counted in pieces of so many.
+const UNSENT_AT_ONCE: usize = 4096;
 
 /// A producer before the run starts.
 pub struct Connected {
@@ -94,6 +96,8 @@ pub struct Producer {
     /// By partition, the pipe to its leader.
     routes: Vec<usize>,
     backoff: Backoff,
+    /// When what is broken is looked at next, while something is.
+    mends_at: Option<Monotonic>,
     own: OwnQueue,
     /// Since when nothing but ourselves kept a batch that was due.
     departed_at: Monotonic,
@@ -121,6 +125,7 @@ impl Producer {
             )),
             pipes: Vec::new(),
             backoff: Backoff::default(),
+            mends_at: None,
             own: OwnQueue::new(window.start),
             departed_at: window.start,
             sent_at: window.start,
@@ -147,7 +152,7 @@ impl Producer {
             self.fill();
             self.turn(self.gives_up_at()).await;
         }
-        self.count_unsent();
+        self.count_unsent().await;
         let deadline = now() + self.plan.settings.drain;
         while !self.is_idle() && now() < deadline {
             self.turn(deadline).await;
@@ -177,11 +182,24 @@ impl Producer {
     /// `limit` at most.
     async fn turn(&mut self, limit: Monotonic) {
         self.flush().await;
-        if self.desk.stale.get() {
-            self.repair(limit).await;
-        }
         self.resend();
+        if self.is_to_be_mended() {
+            // What is due may have room now.
+            return self.repair(limit).await;
+        }
         self.wait(limit).await;
+    }
+
+    /// Something is broken, and it is time to look at it. Until then what is not goes on.
+    fn is_to_be_mended(&mut self) -> bool {
+        if !self.desk.stale.get() {
+            return false;
+        }
+        if self.desk.progressed.replace(false) && self.mends_at.is_none() {
+            self.backoff.reset();
+        }
+        let at = *self.mends_at.get_or_insert_with(|| now() + self.backoff.next());
+        at <= now()
     }
 
     async fn flush(&mut self) {
@@ -204,8 +222,10 @@ impl Producer {
         let at = now();
         let blocked = self.is_blocked(at);
         let for_the_broker = blocked || self.source.next(at).is_none();
-        let wake = self.wakes_at(at).min(if for_the_broker { limit } else { Monotonic::MAX });
-        if wake <= at || self.desk.stale.get() || self.queued_bytes() > 0 {
+        let until = if for_the_broker { limit } else { Monotonic::MAX };
+        let wake = self.wakes_at(at).min(until).min(self.mends_at.unwrap_or(Monotonic::MAX));
+        let breaks = self.desk.stale.get() && self.mends_at.is_none();
+        if wake <= at || breaks || self.queued_bytes() > 0 {
             return yield_if_needed().await;
         }
         self.desk.wants_room.set(for_the_broker);
@@ -378,10 +398,7 @@ impl Producer {
 
     /// Asks who leads the partitions now, and connects to those that have no connection.
     async fn repair(&mut self, limit: Monotonic) {
-        if self.desk.progressed.replace(false) {
-            self.backoff.reset();
-        }
-        sleep_until((now() + self.backoff.next()).min(limit)).await;
+        self.mends_at = None;
         let mended = timeout_at(limit.max(now() + GRACE), self.reconnect()).await;
         let mut stats = self.desk.counters.local.stats.borrow_mut();
         match mended.unwrap_or(Err(ClientError::Timeout)) {
@@ -429,14 +446,17 @@ impl Producer {
     }
 
     /// What was due and not sent has waited until now at least.
-    fn count_unsent(&mut self) {
+    async fn count_unsent(&mut self) {
         let at = now();
         let mut times = self.gather.unsent();
         times.extend(self.pending.take().map(|due| due.intended));
-        if self.source.is_open() {
-            times.extend(std::iter::from_fn(|| self.source.take(at)));
+        while self.source.is_open() && !times.is_empty() {
             self.desk.counters.waited(&times, at);
             self.desk.counters.local.stats.borrow_mut().unsent += times.len() as u64;
+            // There may be millions, and answers to what was sent are coming in.
+            yield_if_needed().await;
+            times.clear();
+            times.extend(std::iter::from_fn(|| self.source.take(at)).take(UNSENT_AT_ONCE));
         }
         self.source.close();
     }

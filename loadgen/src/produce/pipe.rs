@@ -196,6 +196,7 @@ impl Pipe {
         let at = now();
         for batch in self.unanswered.drain(..) {
             self.desk.landed();
+            self.desk.counters.shared.landed(batch.records());
             self.desk.acknowledged(batch, at, None);
         }
     }

@@ -38,15 +38,22 @@ const GROWN: f64 = 1.5;
 
 /// What a run at `rate` says of the target, and why.
 pub fn judge(report: &Report, rate: u64, target: &Target) -> (Verdict, String) {
-    let reasons =
-        [errors(report), behind(report, rate, target), exceeded(report, target), grown(report, target)];
+    if let Some(reason) = errors(report).or_else(|| unverified(report)) {
+        return (Verdict::Missed, reason);
+    }
+    let reasons = [behind(report, rate, target), exceeded(report, target), grown(report, target)];
     match reasons.into_iter().flatten().next() {
         None => (Verdict::Held, String::new()),
-        Some(reason) if report.stats.error_count() == 0 && report.is_bottleneck() => {
+        Some(reason) if report.is_bottleneck() => {
             (Verdict::Limited, format!("{reason}; the load generator was the bottleneck"))
         }
         Some(reason) => (Verdict::Missed, reason),
     }
+}
+
+fn unverified(report: &Report) -> Option<String> {
+    let judgement = report.judgement.filter(|judgement| !judgement.is_good())?;
+    Some(format!("{} records lost, doubled, out of order or changed", judgement.wrong()))
 }
 
 fn errors(report: &Report) -> Option<String> {
@@ -94,6 +101,7 @@ mod tests {
     use crate::measure::Measure;
     use crate::stats::Amount;
     use crate::timeline::Recorder;
+    use crate::verify::Judgement;
     use crate::work::Outcome;
     use crate::{Settings, Workload};
     use kring_runtime::Monotonic;
@@ -163,6 +171,15 @@ mod tests {
         failed.stats.failed("NOT_ENOUGH_REPLICAS", 1);
         assert_eq!(verdict(&failed), Verdict::Missed);
         assert_eq!(verdict(&report(0, |_| 0)), Verdict::Missed);
+    }
+
+    #[test]
+    fn what_was_verified_and_found_wrong_is_never_held() {
+        let mut wrong = report(4000, |_| 1000);
+        wrong.judgement = Some(Judgement { acknowledged: 4000, doubled: 1, ..Judgement::default() });
+        assert_eq!(verdict(&wrong), Verdict::Missed);
+        wrong.judgement = Some(Judgement { acknowledged: 4000, ..Judgement::default() });
+        assert_eq!(verdict(&wrong), Verdict::Held);
     }
 
     #[test]
