@@ -492,3 +492,54 @@ fn telling_a_start_that_is_not_durable_is_noticed() {
 fn cutting_a_file_that_a_crash_may_give_back_is_noticed() {
     seeds::catch(Mutation::CutBeforeItsNameIsDurable, 300, live_through);
 }
+
+/// A log with records, and the checkpoints that speak of it.
+async fn a_log_that_lived() -> (LogDir, Log) {
+    let (dir, log) = with_records(two_a_segment(), [wall_ms(); 5]).await;
+    log.delete_records_before(Offset(3)).await.unwrap();
+    dir.write_checkpoints().await.unwrap();
+    (dir, log)
+}
+
+/// What was appended to the second log of a name is all there, after a kill at once.
+async fn the_second_is_whole() {
+    let (_dir, log) = open(two_a_segment()).await;
+    assert_eq!((log.offsets().start(), log.offsets().end()), (Offset(0), Offset(4)));
+}
+
+async fn fill_the_second() {
+    let (_dir, log) = with_records(two_a_segment(), [wall_ms(); 4]).await;
+    assert_eq!((log.offsets().start(), log.offsets().durable()), (Offset(0), Offset(4)));
+}
+
+fn named_again(seed: u64) {
+    let sim = Sim::new(SimConfig::new(seed, 1));
+    run(&sim, || async {
+        let (dir, log) = a_log_that_lived().await;
+        log.delete().await.unwrap();
+        let shard = ShardStorage::new(ShardConfig::default());
+        let again = Log::open(&shard, &dir, LogName::new("orders", 0), Rc::new(two_a_segment()), None);
+        let again = again.await.unwrap().0;
+        for _ in 0..4 {
+            put(&again, wall_ms()).await;
+        }
+    });
+    run(&sim, the_second_is_whole);
+}
+
+#[test]
+fn a_log_that_has_the_name_of_a_deleted_one_has_nothing_else_of_it_after_a_kill() {
+    named_again(0);
+    seeds::catch(Mutation::LeaveTraces, 1, named_again);
+}
+
+#[test]
+fn a_log_that_gets_the_name_of_one_that_was_deleted_before_a_kill_begins_anew() {
+    let sim = Sim::new(SimConfig::new(1, 1));
+    run(&sim, || async {
+        let (_dir, log) = a_log_that_lived().await;
+        log.delete().await.unwrap();
+    });
+    run(&sim, fill_the_second);
+    run(&sim, the_second_is_whole);
+}

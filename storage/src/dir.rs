@@ -1,7 +1,7 @@
 //! A log directory: whose it is, that nobody else uses it, how it was left, and the checkpoints of all its logs.
 //! Holds no log. Shared by every shard that has logs in it: clones are the same directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use crate::checkpoint::{self, BadCheckpoint, LogName, MetaProperties};
 use crate::disk_settings::{DISK_SETTINGS, DiskSettings};
 use crate::error::LogError;
 use crate::journal::{self, Kept, KeptBatch, is_journal};
+use crate::mutation::{self, Mutation};
 use crate::removal::Removals;
 use crate::segment::write_file;
 use crate::space::Space;
@@ -69,6 +70,9 @@ struct Shared {
     /// opened or not.
     points: Mutex<BTreeMap<LogName, Arc<LogPoints>>>,
     checkpoint: CheckpointTurn,
+    /// Logs that are gone and that the checkpoint files may still speak of, each with when it went, in its order.
+    gone: Mutex<BTreeMap<LogName, u64>>,
+    departures: AtomicU64,
     /// The cleaner's checkpoint no longer says what the logs do.
     cleaner_points_changed: AtomicBool,
     space: Space,
@@ -95,6 +99,8 @@ impl Shared {
             needs_recovery: AtomicBool::new(false),
             points,
             checkpoint: CheckpointTurn::default(),
+            gone: Mutex::default(),
+            departures: AtomicU64::new(0),
             cleaner_points_changed: AtomicBool::new(false),
             space: Space::default(),
             removals: Removals::default(),
@@ -193,7 +199,9 @@ impl LogDir {
         let listing = Listing::read(path).await?;
         let meta = read_meta(path).await?;
         listing.refuse_foreign(path, meta.is_some())?;
-        let points = read_points(path).await?;
+        let mut points = read_points(path).await?;
+        let gone = listing.gone();
+        points.retain(|name, _| !gone.contains(name));
         let old = Kept::read(path, listing.journals.clone(), &listing.partitions).await?;
         let clean_shutdown = take_clean_marker(path, &listing).await?;
         // A process that was killed may have made partitions and not their names durable.
@@ -201,6 +209,8 @@ impl LogDir {
         let shared = Shared {
             left_clean: clean_shutdown.is_some(),
             journals: Mutex::new(Journals { old, made: Vec::new() }),
+            cleaner_points_changed: AtomicBool::new(!gone.is_empty()),
+            gone: Mutex::new(gone.into_iter().map(|name| (name, 0)).collect()),
             ..Shared::new(path, Some(lock), Mutex::new(points))
         };
         let (dir, Listing { partitions, deleted, .. }) = (LogDir(Arc::new(shared)), listing);
@@ -410,10 +420,25 @@ impl LogDir {
 
     pub(crate) fn forget(&self, name: &LogName) {
         let forgotten = self.points().remove(name);
+        if !mutation::on(Mutation::LeaveTraces) {
+            let order = self.0.departures.fetch_add(1, Ordering::AcqRel) + 1;
+            self.gone().insert(name.clone(), order);
+        }
         self.journals().old.forget(name);
         if forgotten.is_some_and(|points| points.cleaner().is_some()) {
             self.cleaner_points_changed();
         }
+    }
+
+    /// Before a directory of this name is made: what the checkpoints say of an earlier log of this name would be taken for
+    /// what they say of the new one, after a crash.
+    pub(crate) async fn clear_traces(&self, name: &LogName) -> Result<(), LogError> {
+        let is_clear = !self.gone().contains_key(name);
+        if is_clear { Ok(()) } else { self.write_checkpoints().await }
+    }
+
+    fn gone(&self) -> MutexGuard<'_, BTreeMap<LogName, u64>> {
+        self.0.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next `write_checkpoints` writes the cleaner's as well.
@@ -428,6 +453,7 @@ impl LogDir {
 
     async fn write_checkpoint_files(&self) -> Result<(), LogError> {
         let covers = self.0.checkpoint.asked.load(Ordering::Acquire);
+        let cleared = self.gone().clone();
         let points = self.encode_points();
         if *self.0.checkpoint.written() != points {
             write_file(&self.0.path.join(RECOVERY_POINTS), points.0.as_bytes()).await?;
@@ -435,6 +461,7 @@ impl LogDir {
             *self.0.checkpoint.written() = points;
         }
         self.write_cleaner_points().await?;
+        self.gone().retain(|name, order| cleared.get(name) != Some(order));
         self.0.checkpoint.done.store(covers, Ordering::Release);
         Ok(())
     }
@@ -481,6 +508,12 @@ pub(crate) fn stray_name(name: &LogName, unique: u128) -> String {
     renamed(name, unique, STRAY)
 }
 
+/// Of a directory that was deleted or put aside, the name of its log.
+fn name_before(renamed: &str) -> Option<LogName> {
+    let (name, suffix) = renamed.rsplit_once('.')?;
+    LogName::parse(name).filter(|_| suffix.ends_with(DELETED) || suffix.ends_with(STRAY))
+}
+
 fn renamed(name: &LogName, unique: u128, why: &str) -> String {
     const LONGEST_NAME: usize = 255;
     let suffix = format!(".{unique:032x}{why}");
@@ -506,6 +539,8 @@ struct Listing {
     journals: Vec<String>,
     partitions: Vec<LogName>,
     deleted: Vec<PathBuf>,
+    /// Names that directories had before they were deleted or put aside.
+    renamed: BTreeSet<LogName>,
     clean_marker: bool,
     unknown: Option<String>,
 }
@@ -517,10 +552,12 @@ impl Listing {
             journals: Vec::new(),
             partitions: Vec::new(),
             deleted: Vec::new(),
+            renamed: BTreeSet::new(),
             clean_marker: false,
             unknown: None,
         };
         for entry in entries {
+            listing.renamed.extend(name_before(&entry.name).filter(|_| entry.is_dir));
             if entry.is_dir && entry.name.ends_with(DELETED) {
                 listing.deleted.push(path.join(&entry.name));
             } else if let Some(name) = LogName::parse(&entry.name).filter(|_| entry.is_dir) {
@@ -534,6 +571,13 @@ impl Listing {
             }
         }
         Ok(listing)
+    }
+
+    /// Logs of which a crash may have left traces in the checkpoints. One that is missing and was not renamed is no such log:
+    /// its traces tell that it was lost.
+    fn gone(&self) -> BTreeSet<LogName> {
+        let here: BTreeSet<&LogName> = self.partitions.iter().collect();
+        self.renamed.iter().filter(|name| !here.contains(name)).cloned().collect()
     }
 
     /// A directory without `meta.properties` must look as if it was made for us.

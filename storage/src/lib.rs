@@ -11,7 +11,7 @@
 //!     dir: LogDir (clone, any shard): path() offline() write_meta(&MetaProperties).await
 //!     measure_space(reserve_bytes).await  went_offline().await -> cause
 //!     delete(&LogName, delay).await -> Result<()>     of a log that is not open
-//!     write_checkpoints().await  mark_clean(broker_epoch).await -> Result<bool>  remove_later(path, delay)
+//!     write_checkpoints().await  mark_clean(broker_epoch).await -> Result<bool>  remove_after_checkpoint(path, delay)
 //! Log::open(&ShardStorage, &LogDir, LogName, Rc<LogConfig>, Option<TopicId>).await
 //!     -> Result<(Log, RecoveryReport)>                                           Log: clone
 //! log.name() topic_id() config() set_config(Rc<LogConfig>) size_bytes() fault()

@@ -158,7 +158,7 @@ impl LogDir {
         let target = self.path().join(deleted_name(name, random_u128()));
         self.rename(name, &target).await.inspect_err(|error| self.fail_on_io(error))?;
         self.forget(name);
-        self.remove_later(target, delay);
+        self.remove_after_checkpoint(target, delay);
         Ok(())
     }
 

@@ -252,6 +252,7 @@ impl Log {
     /// Whether the disk has room for an append of this kind. The metadata log does not ask: its last records may be
     /// those that make room.
     pub fn check_room(&self, claim: Claim) -> Result<(), LogError> {
+        self.check_flowing()?;
         self.0.dir.check_room(claim)
     }
 

@@ -66,6 +66,8 @@ pub(crate) enum Mutation {
     TruncationLeavesJournal,
     /// A client can know the numbers of a journal's blocks.
     NumberFromZero,
+    /// What the checkpoints say of a deleted log is still there when another of its name begins.
+    LeaveTraces,
     /// Old segments go though the one that follows them is not on disk.
     DeleteUnfollowed,
     /// Recovery begins at the recovery point, even where the producers are known only from before it.

@@ -170,6 +170,7 @@ impl ProducerStates {
     /// Judges a batch from a client. Changes nothing; `record` follows once it is appended.
     pub fn check(&self, batch: &ProducerBatch) -> Result<ProducerVerdict, ProducerError> {
         let Some(entry) = self.entries.get(&batch.producer_id) else {
+            check_epoch(&ProducerEntry::unknown(), batch.producer_id, batch.epoch)?;
             return Ok(ProducerVerdict::Append);
         };
         if let Some(kept) = entry.duplicate_of(batch) {
@@ -369,6 +370,13 @@ mod tests {
         let states = with(&[(batch(1, 0, 10), 0)]);
         assert_eq!(states.check(&batch(2, 0, 1)), Ok(ProducerVerdict::Append));
         assert!(matches!(states.check(&batch(2, 10, 1)), Err(ProducerError::OutOfOrderSequence { .. })));
+    }
+
+    #[test]
+    fn a_producer_that_is_not_known_has_an_epoch_all_the_same() {
+        let fenced =
+            ProducerError::InvalidProducerEpoch { producer_id: ProducerId(7), epoch: -2, current: -1 };
+        assert_eq!(with(&[]).check(&batch(-2, 0, 1)), Err(fenced));
     }
 
     #[test]

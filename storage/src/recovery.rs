@@ -26,7 +26,7 @@ use crate::dir::{LogDir, LogPoints};
 use crate::epochs::LeaderEpochs;
 use crate::error::LogError;
 use crate::home;
-use crate::index::Indexer;
+use crate::index::{Indexer, OffsetIndex, TimeIndex};
 use crate::log::{Loaded, Log};
 use crate::mutation::{self, Mutation};
 use crate::producer::ProducerStates;
@@ -95,7 +95,7 @@ async fn open(
 ) -> Result<(Log, RecoveryReport), LogError> {
     let path: Rc<Path> = Rc::from(dir.path().join(name.to_string()));
     let (mut files, found_id) =
-        claim_directory(&path, topic_id).await.inspect_err(|error| dir.fail_on_io(error))?;
+        claim_directory(dir, &name, &path, topic_id).await.inspect_err(|error| dir.fail_on_io(error))?;
     let points = dir.points_of(&name);
     let ahead = dir.disk().read_ahead();
     let recovery =
@@ -115,11 +115,16 @@ async fn open(
 
 /// Makes the directory if it is missing, and checks that it belongs to this topic if it holds records.
 async fn claim_directory(
+    dir: &LogDir,
+    name: &LogName,
     path: &Path,
     topic_id: Option<TopicId>,
 ) -> Result<(Files, Option<TopicId>), LogError> {
     match Files::read(path).await? {
-        None => home::make(path, topic_id).await.map(|()| (Files::default(), topic_id)),
+        None => {
+            dir.clear_traces(name).await?;
+            home::make(path, topic_id).await.map(|()| (Files::default(), topic_id))
+        }
         Some(files) if files.logs.is_empty() && topic_id.is_some() => Ok((files, topic_id)),
         Some(files) => Ok((files, home::check(path, topic_id).await?)),
     }
@@ -435,6 +440,9 @@ impl Recovery {
     async fn resume_clean(&self, base: Offset, size: u32) -> Result<Option<Active>, LogError> {
         let at_rest = Segment::at_rest(self.path.clone(), base, size, AbortedIndex::none());
         let Ok(indexes) = at_rest.read_index_files().await? else { return Ok(None) };
+        if !self.is_borne_out(base, size, &indexes.offsets, &indexes.times).await? {
+            return Ok(None);
+        }
         let from = indexes.offsets.last().map_or(0, |(_, position)| position);
         let mut tail_scan = TailScan::new(self, base, Indexer::resume(indexes.offsets, indexes.times));
         tail_scan.skip_first = from > 0;
@@ -449,6 +457,28 @@ impl Recovery {
         }
         let end_offset = found.end_offset.unwrap_or(base);
         Ok(Some(Active { base, resumed: tail_scan.finish(size).await?, end_offset, saved: size }))
+    }
+
+    /// Whether the last entries can be true: what is indexed next goes on from them.
+    async fn is_borne_out(
+        &self,
+        base: Offset,
+        size: u32,
+        offsets: &OffsetIndex,
+        times: &TimeIndex,
+    ) -> Result<bool, LogError> {
+        let mut last = base + -1;
+        if let Some((relative, position)) = offsets.last() {
+            let named = self.batch_at(base, position, size).await?.map(|info| info.last_offset());
+            if named != Some(base + i64::from(relative)) {
+                return Ok(false);
+            }
+        }
+        let from = offsets.last().map_or(0, |(_, position)| position);
+        let extent = Extent { base, from, end: size, care: Care::Headers };
+        let mut ignored = RecoveryReport::default();
+        self.scan(base, extent, &mut ignored, |met| last = met.info.last_offset()).await?;
+        Ok(times.last().is_none_or(|(_, relative)| base + i64::from(relative) <= last))
     }
 
     async fn first_timestamp(&self, base: Offset, size: u32) -> Result<Option<i64>, LogError> {

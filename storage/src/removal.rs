@@ -53,11 +53,17 @@ impl Removals {
 }
 
 impl LogDir {
-    /// Removes the directory of a deleted partition after `delay`, in the background. What the end of the process
+    /// Removes the directory of a deleted partition in the background, `delay` after the checkpoints say nothing of its log
+    /// any more: until then it tells the next start that what they say is of a log that is gone. What the end of the process
     /// leaves is left to the next start.
-    pub fn remove_later(&self, path: PathBuf, delay: Duration) {
+    pub fn remove_after_checkpoint(&self, path: PathBuf, delay: Duration) {
         let dir = self.clone();
         spawn(Queue::Background, async move {
+            if !mutation::on(Mutation::LeaveTraces)
+                && let Err(error) = dir.write_checkpoints().await
+            {
+                tracing::warn!(dir = %dir.path().display(), %error, "the checkpoints still name a log that was deleted");
+            }
             sleep(delay).await;
             dir.remove(vec![path]).await;
         })
@@ -117,8 +123,9 @@ async fn remove_all_of(dir: &LogDir, path: &Path) -> io::Result<()> {
         unless_gone(fs::remove_file(&file).await)?;
     }
     match fs::metadata(path).await {
-        // Only a directory is there still.
-        Ok(_) => unless_gone(fs::remove_dir_all(path).await),
+        Ok(found) if found.is_dir => unless_gone(fs::remove_dir_all(path).await),
+        // A file of this name is another one: the next cleaning has put it here since.
+        Ok(_) => Ok(()),
         Err(error) => unless_gone(Err(error)),
     }
 }

@@ -332,9 +332,15 @@ impl Look<'_> {
     fn wrong_epoch(&self, epochs: &LeaderEpochs) -> Option<String> {
         let is_hurt = self.report.remedies.iter().any(|remedy| matches!(remedy, Remedy::Refill { .. }));
         let inside = |start: Offset| start > self.report.start && start < self.report.end;
-        let wrong = |entry: &&(crate::types::LeaderEpoch, Offset)| {
-            inside(entry.1) && !self.learnt.entries().contains(entry) && !is_hurt
+        // Where batches may have been compacted away, an epoch began before the first of its that is left, or has none.
+        let is_compacted = self.points.was_compacted(&self.report.path);
+        let learnt = self.learnt.entries();
+        let is_denied = |&(epoch, start): &(crate::types::LeaderEpoch, Offset)| match is_compacted {
+            true => learnt.iter().any(|(other, first)| *other >= epoch && *first < start),
+            false => !learnt.contains(&(epoch, start)),
         };
+        let wrong =
+            |entry: &&(crate::types::LeaderEpoch, Offset)| inside(entry.1) && is_denied(entry) && !is_hurt;
         let (epoch, start) = epochs.entries().iter().find(wrong)?;
         Some(format!("epoch {epoch} does not begin at offset {start}"))
     }
