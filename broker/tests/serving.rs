@@ -129,6 +129,34 @@ fn records_and_topics_outlive_a_clean_stop_and_a_kill() {
     }
 }
 
+/// What an idempotent producer is not told of it sends again, and of what it had under way the next start knows the last
+/// batch only.
+#[test]
+fn an_orderly_stop_answers_what_it_has_written() {
+    let dir = TempDir::new("owed");
+    let mut answered = 0;
+    for round in 0..6 {
+        let broker = Broker::start(&dir.0, &["--shards", "2"]);
+        let mut client = broker.connect();
+        if round == 0 {
+            client.create_topic("owed", 2);
+        }
+        let written = client.fetch_all("owed", 0).len() + client.fetch_all("owed", 1).len();
+        assert_eq!(written, answered, "round {round}");
+        let request = |n| produce_request("owed", n % 2, &["x"]);
+        let ids: Vec<i32> = (0..1000).map_while(|n| client.try_send(9, &request(n))).collect();
+        let mut is_good = |id: &i32| {
+            let answer: ProduceResponse = client.try_receive(9, *id)?;
+            Some(answer.responses[0].partition_responses[0].error_code == 0)
+        };
+        answered += usize::from(is_good(&ids[0]).expect("the first is answered"));
+        let stopping = std::thread::spawn(move || broker.stop());
+        answered += ids[1..].iter().map_while(&mut is_good).filter(|good| *good).count();
+        drop(client);
+        assert!(stopping.join().expect("no panic").success());
+    }
+}
+
 /// The kernel frees the port and the lock of a killed process a little later than it reports its end.
 #[test]
 fn a_killed_broker_is_followed_at_once_by_one_at_the_same_place() {

@@ -166,8 +166,10 @@ async fn serve_until_stopped(stages: &Stages, shard: &Rc<Shard>, sockets: Socket
     spawn(Queue::Background, shard.clone().keep_recovery_points()).detach();
     stages.stopping.hear().await;
     drop((listening, sweeping, expiring));
-    server.close();
     shard.stop_cleaning();
+    server.close().await;
+    // Also for what other shards answer to their clients.
+    stages.answered.pass().await;
     cleaning.await;
     shard.close().await;
     stages.closed.pass().await;
@@ -195,6 +197,9 @@ async fn announce(stages: Arc<Stages>, found: Found, begun: Monotonic) {
 
 async fn wait_for_stop(stages: Arc<Stages>) {
     signal::shutdown().await;
+    tracing::info!(
+        "stopping: connections end, and every log is closed; a second signal ends the process at once"
+    );
     stages.stopping.make(());
 }
 

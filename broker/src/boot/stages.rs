@@ -90,6 +90,8 @@ pub struct Stages {
     pub(super) accepting: Barrier,
     /// The broker is to stop.
     pub(super) stopping: Announcement<()>,
+    /// Every shard has answered its clients.
+    pub(super) answered: Barrier,
     /// Every shard has closed its logs.
     pub(super) closed: Barrier,
     /// The log directories are marked; shards may end.
@@ -110,6 +112,7 @@ impl Stages {
             taking_commands: Barrier::new(shards),
             accepting: Barrier::new(shards),
             stopping: Announcement::new(),
+            answered: Barrier::new(shards),
             closed: Barrier::new(shards),
             finished: Announcement::new(),
             failed: AtomicBool::new(false),

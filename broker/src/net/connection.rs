@@ -8,11 +8,12 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, select_biased};
-use kring_runtime::Upcoming;
 use kring_runtime::net::{ReadHalf, SendFileError, Stream, WriteHalf};
+use kring_runtime::{Upcoming, now, timeout_at};
 
 use super::frame::{BadLength, FrameReader};
 use super::memory::{Intake, RequestMemory, RequestPermit};
@@ -21,6 +22,9 @@ use super::pipeline::Pipeline;
 use super::registry::Activity;
 use super::unsent::Pieces;
 use crate::api::{self, Client, Outgoing, PeerFault, Request, Response};
+
+/// How long a peer may take to end its side, too.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -123,6 +127,11 @@ impl Connection {
 
     /// One request or one answer; false when the peer is gone.
     async fn step(&mut self) -> Result<bool, Fault> {
+        self.activity.owes(!self.pipeline.is_empty());
+        if self.pipeline.is_empty() && self.activity.is_ending() {
+            self.say_goodbye().await;
+            return Ok(false);
+        }
         if self.pipeline.is_empty() {
             return match self.next_request().await? {
                 Some(arrived) => self.start(arrived).await,
@@ -130,12 +139,23 @@ impl Connection {
             };
         }
         match self.wait().await {
+            Woken::Request(_) if self.activity.is_ending() => Ok(true),
             Woken::Request(Ok(Some(arrived))) if arrived.request.may_pipeline() => {
                 let started = self.start(arrived).await;
                 started.or_else(|fault| self.hold(Err(fault)))
             }
             Woken::Request(incoming) => self.hold(incoming),
             Woken::Answer(answer) => self.answer(answer?).await,
+        }
+    }
+
+    /// Lets the peer read the last answers: where bytes of its are unread, the end of a connection would take them back.
+    async fn say_goodbye(&mut self) {
+        self.writer.shutdown();
+        let deadline = now() + GOODBYE;
+        let mut unread = BytesMut::new();
+        while let Ok(Ok(1..)) = timeout_at(deadline, self.requests.reader.read(&mut unread)).await {
+            unread.clear();
         }
     }
 
@@ -153,7 +173,7 @@ impl Connection {
     }
 
     async fn wait(&mut self) -> Woken {
-        if self.held.is_some() || !self.pipeline.has_room() {
+        if self.held.is_some() || !self.pipeline.has_room() || self.activity.is_ending() {
             self.activity.waits_for_peer(false);
             return Woken::Answer(self.pipeline.next().await);
         }
@@ -170,6 +190,7 @@ impl Connection {
     async fn start(&mut self, Arrived { request, permit }: Arrived) -> Result<bool, Fault> {
         self.activity.waits_for_peer(false);
         let (alone, bytes) = (!request.may_pipeline(), request.bytes);
+        self.activity.owes(!alone || !self.pipeline.is_empty());
         let pending = api::start(&self.client, request).await?;
         if alone {
             let response = pending.await?;

@@ -39,6 +39,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long a peer may stand still in the middle of a request or a response when others wait for memory.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
+/// How long the end of the broker waits for connections that have something to answer, and how often it looks.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Lines about broken peers, per shard: at most one each this often.
 const FAULT_LINE_EVERY: Duration = Duration::from_secs(1);
 
@@ -108,8 +111,14 @@ impl Server {
         }
     }
 
-    /// Ends all connections.
-    pub fn close(&self) {
+    /// Ends all connections. What has been handed to the logs is answered first, for some seconds at most: an idempotent
+    /// producer that is not told would send all of it again, and the next start knows the last batch of each only.
+    pub async fn close(&self) {
+        let deadline = now() + LAST_ANSWERS;
+        self.registry.begin_end();
+        while !self.registry.is_empty() && now() < deadline {
+            sleep(LOOK_AGAIN).await;
+        }
         self.registry.close_all();
     }
 

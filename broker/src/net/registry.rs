@@ -15,11 +15,20 @@ use super::admission::Place;
 pub struct Activity {
     last: Cell<Monotonic>,
     waits_for_peer: Cell<bool>,
+    /// Requests of its peer have begun and are not answered.
+    is_owing: Cell<bool>,
+    /// No request is to begin any more.
+    is_ending: Cell<bool>,
 }
 
 impl Activity {
     pub fn new() -> Rc<Self> {
-        Rc::new(Self { last: Cell::new(now()), waits_for_peer: Cell::new(false) })
+        Rc::new(Self {
+            last: Cell::new(now()),
+            waits_for_peer: Cell::new(false),
+            is_owing: Cell::new(false),
+            is_ending: Cell::new(false),
+        })
     }
 
     pub fn touch(&self) {
@@ -29,6 +38,15 @@ impl Activity {
     /// Whether the connection keeps memory until its peer sends or takes something.
     pub fn waits_for_peer(&self, waits: bool) {
         self.waits_for_peer.set(waits);
+    }
+
+    /// Whether the connection has to answer what has begun.
+    pub fn owes(&self, owes: bool) {
+        self.is_owing.set(owes);
+    }
+
+    pub fn is_ending(&self) -> bool {
+        self.is_ending.get()
     }
 
     fn idle_for(&self, now: Monotonic) -> Duration {
@@ -99,6 +117,17 @@ impl Registry {
         };
         over.iter().for_each(|id| self.end(*id));
         over.len()
+    }
+
+    /// Ends the connections whose peers wait for nothing that was written; the others begin nothing more, and end when they
+    /// have answered.
+    pub fn begin_end(&self) {
+        self.open.borrow().values().for_each(|open| open.activity.is_ending.set(true));
+        self.end_all(|activity| !activity.is_owing.get());
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open.borrow().is_empty()
     }
 
     /// Ends all connections.

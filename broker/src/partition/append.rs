@@ -23,12 +23,15 @@ impl Partition {
     /// Takes a client's or a coordinator's batch. A repeated batch of an idempotent producer is answered with where it went
     /// the first time.
     pub fn append(&self, batch: ValidatedBatch) -> Result<Appended, Refusal> {
-        match self.check_producer(batch.header())? {
-            ProducerVerdict::Append => self.append_new(batch),
+        match self.check_producer(batch.header()) {
+            Ok(ProducerVerdict::Append) => self.append_new(batch),
             // Kafka tells the batch's own time here, whoever gave it (`UnifiedLog.append`).
-            ProducerVerdict::Duplicate { base_offset, last_offset, timestamp } => {
+            Ok(ProducerVerdict::Duplicate { base_offset, last_offset, timestamp }) => {
                 Ok(self.appended(base_offset, last_offset.next(), timestamp))
             }
+            // Where there is no room, the gap may be what was refused a moment ago: the producer is to send that again, and
+            // not to take its numbers for lost.
+            Err(refusal) => self.check_room().and(Err(refusal)),
         }
     }
 
@@ -49,7 +52,7 @@ impl Partition {
     }
 
     fn append_new(&self, mut batch: ValidatedBatch) -> Result<Appended, Refusal> {
-        self.log().check_room(self.claim()).map_err(|error| refusal_of(&error))?;
+        self.check_room()?;
         let base_offset = self.log().offsets().end();
         batch.assign(base_offset.0, self.leader_epoch());
         let log_append_time_ms = match batch.header().timestamp_type() {
@@ -60,6 +63,10 @@ impl Partition {
         let appended = self.log().append(LogBatch { header, body }).map_err(|error| refusal_of(&error))?;
         assert_eq!(appended.base_offset, base_offset, "nothing appends between the two lines above");
         Ok(self.appended(base_offset, appended.last_offset.next(), log_append_time_ms))
+    }
+
+    fn check_room(&self) -> Result<(), Refusal> {
+        self.log().check_room(self.claim()).map_err(|error| refusal_of(&error))
     }
 
     fn appended(&self, base_offset: Offset, end: Offset, log_append_time_ms: i64) -> Appended {

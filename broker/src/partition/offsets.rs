@@ -56,7 +56,8 @@ impl Partition {
 
     /// Makes `before` the first offset; -1 stands for the high watermark. Answers the new first offset.
     pub async fn delete_records(self: &Rc<Self>, before: i64) -> Result<i64, Refusal> {
-        if !self.config().is_deleted {
+        let config = self.config();
+        if config.is_compacted && !config.is_deleted {
             return Err(ErrorCode::POLICY_VIOLATION.into());
         }
         let high_watermark = self.log().high_watermark();
@@ -89,7 +90,7 @@ impl Partition {
             Some(found) => ListedOffset {
                 timestamp: found.timestamp,
                 offset: found.offset.0,
-                leader_epoch: self.log().epoch_at(found.offset).map_or(-1, |epoch| epoch.0),
+                leader_epoch: found.leader_epoch.0,
             },
         }
     }
