@@ -384,3 +384,27 @@ fn a_broker_that_is_not_there_is_named_with_what_to_try() {
         assert!(refusal.contains(&address) && refusal.contains("kring start"), "{refusal}");
     }
 }
+
+#[test]
+fn a_directory_or_a_partition_that_is_there_twice_stops_the_start_and_both_are_named() {
+    let dir = TempDir::new("cli-twice");
+    let (one, two) = (dir.0.join("data"), dir.0.join("two"));
+    let broker = Broker::start(&dir.0, &["--shards", "1"]);
+    let fed = finish(kring(&["produce", "t", "--server", &broker.address]), "x\n");
+    assert!(fed.status.success(), "{}", text(&fed.stderr));
+    assert!(broker.stop().success());
+    let refusal = |copied: &str, into: &str| {
+        let copy = Command::new("cp").arg("-rT").arg(one.join(copied)).arg(two.join(into)).status();
+        assert!(copy.expect("cp runs").success());
+        let dirs = format!("log.dirs={},{}", one.display(), two.display());
+        let refused = finish(kring(&["start", "--shards", "1", "--listen", "127.0.0.1:0", "-o", &dirs]), "");
+        assert_eq!(refused.status.code(), Some(1));
+        text(&refused.stderr)
+    };
+    let copied = refusal("", "");
+    assert!(copied.contains("one is a copy of the other"), "{copied}");
+    std::fs::remove_dir_all(&two).expect("it is there");
+    std::fs::create_dir(&two).expect("it is gone");
+    let twice = refusal("t-0", "t-0");
+    assert!(twice.contains(&format!("t-0 is in {} and in {}", one.display(), two.display())), "{twice}");
+}

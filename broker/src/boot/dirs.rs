@@ -78,12 +78,40 @@ pub(super) async fn open(config: &BrokerConfig) -> Result<Dirs, BootError> {
             None => Some(declare(&dir, &dirs.cluster_id, config.node.id).await?),
             Some(_) => None,
         };
-        dir.deleted.iter().for_each(|path| dir.dir.remove_later(path.clone(), Duration::ZERO));
-        dirs.located.extend(dir.partitions.into_iter().map(|name| (name, place)));
+        dir.deleted.iter().for_each(|path| dir.dir.remove_after_checkpoint(path.clone(), Duration::ZERO));
+        dirs.check_alone(id, dir.dir.path())?;
+        for name in dir.partitions {
+            dirs.locate(name, place, dir.dir.path())?;
+        }
         dirs.ids.push(id);
         dirs.dirs.push(dir.dir);
     }
     Ok(dirs)
+}
+
+impl Dirs {
+    /// A copy of a directory has its id; which of the two is the newer only an operator can tell (`LogManager` of Kafka).
+    fn check_alone(&self, id: Option<Uuid>, path: &Path) -> Result<(), BootError> {
+        let Some(twin) = id.and_then(|_| self.ids.iter().position(|other| *other == id)) else {
+            return Ok(());
+        };
+        Err(BootError::Twice(format!(
+            "{} has the directory.id of {}: one is a copy of the other; leave the older one out of log.dirs",
+            path.display(),
+            self.dirs[twin].path().display()
+        )))
+    }
+
+    fn locate(&mut self, name: LogName, place: usize, path: &Path) -> Result<(), BootError> {
+        match self.located.insert(name.clone(), place) {
+            None => Ok(()),
+            Some(other) => Err(BootError::Twice(format!(
+                "{name} is in {} and in {}: keep the newer one (`kring log dump` shows both), and move the other away",
+                self.dirs[other].path().display(),
+                path.display()
+            ))),
+        }
+    }
 }
 
 /// What was measured in a directory, and over it what the configuration says.

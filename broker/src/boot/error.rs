@@ -12,6 +12,8 @@ pub enum BootError {
     LogDir(LogError),
     /// The directory belongs to another cluster or node.
     OtherNode(String),
+    /// A directory or a partition is there twice.
+    Twice(String),
     Listen {
         address: String,
         error: std::io::Error,
@@ -33,9 +35,10 @@ impl fmt::Display for BootError {
         match self {
             Self::Runtime(error) => error.fmt(f),
             Self::LogDir(error) => log_dir_sentence(f, error),
-            Self::OtherNode(sentence) | Self::Metadata(sentence) | Self::Lost(sentence) => {
-                f.write_str(sentence)
-            }
+            Self::OtherNode(sentence)
+            | Self::Twice(sentence)
+            | Self::Metadata(sentence)
+            | Self::Lost(sentence) => f.write_str(sentence),
             Self::Listen { address, error } => listen_sentence(f, address, error),
             Self::ReadyFile { path, error } => write!(f, "the ready file {path} cannot be written: {error}"),
             Self::Elsewhere => f.write_str("another shard did not start"),

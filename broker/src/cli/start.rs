@@ -49,11 +49,42 @@ fn tell(notice: &ConfigNotice) {
 
 /// `KRING_LOG` chooses what is logged, in the usual filter syntax.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("KRING_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let wish = std::env::var("KRING_LOG").unwrap_or_else(|_| "info".to_owned());
+    let filter = EnvFilter::try_new(&wish).ok().filter(|_| wish.split(',').all(is_directive));
+    let is_understood = filter.is_some();
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
+    if !is_understood {
+        tracing::warn!(
+            "KRING_LOG={wish} is not understood: info is used (error, warn, info, debug, trace, or MODULE=LEVEL)"
+        );
+    }
+}
+
+/// Whether this part of a filter is a level, or says for which module it is one: a level that is misspelt would be a module
+/// of which all is logged, and of the others nothing.
+fn is_directive(part: &str) -> bool {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let part = part.trim();
+    part.contains(['=', '['])
+        || part.starts_with("kring")
+        || LEVELS.contains(&part.to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_a_level_or_names_a_module() {
+        for good in ["info", "WARN", "off", "kring_storage", "kring_broker=debug", "info,glommio=trace"] {
+            assert!(good.split(',').all(is_directive), "{good}");
+        }
+        assert!(!is_directive("debgu") && !is_directive(""));
+    }
 }

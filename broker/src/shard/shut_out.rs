@@ -35,7 +35,8 @@ impl Shard {
     ) -> PartitionKey {
         let dir = self.log_dirs[log_dir].path().join(name.to_string());
         tracing::error!(partition = %name, %error, dir = %dir.display(),
-            "this partition is offline until its files are mended and the broker is started again");
+            "this partition is offline until its files are mended (`kring log repair DIR`, with the broker stopped) and the \
+             broker is started again");
         self.shut_outs.borrow_mut().insert(id, ShutOut { name, log_dir });
         (id.topic, id.index)
     }

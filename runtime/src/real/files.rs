@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::fs::{DirEntry, DiskSpace};
@@ -51,7 +52,8 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let parent = crate::fs::parent(path);
     let temporary = crate::fs::temporary_name(path);
     let mut file = File::create(&temporary)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let owned = give_to_owner(&file, path);
+    let written = owned.and_then(|()| file.write_all(bytes)).and_then(|()| file.sync_all());
     drop(file);
     if let Err(error) = written.and_then(|()| fs::rename(&temporary, path)) {
         if let Err(left) = fs::remove_file(&temporary) {
@@ -60,6 +62,31 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     File::open(parent)?.sync_all()
+}
+
+/// A new file of root's among those of somebody else would be one that they cannot open: it is given to the owner of what it
+/// replaces, with its mode, or to that of the directory. For anybody but root it is theirs already, or cannot be given away.
+pub(crate) fn give_to_owner(file: &File, path: &Path) -> io::Result<()> {
+    let before = fs::metadata(path);
+    let model = before
+        .as_ref()
+        .map_or_else(|_| fs::metadata(crate::fs::parent(path)), |before| Ok(before.clone()))?;
+    let own = file.metadata()?;
+    if own.uid() != 0 || model.uid() == 0 {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(file, Some(model.uid()), Some(model.gid()))?;
+    before.map_or(Ok(()), |before| file.set_permissions(before.permissions()))
+}
+
+pub(crate) async fn write_out(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
+    blocking::run(move || match fs::canonicalize(&path) {
+        Ok(target) if fs::metadata(&target)?.is_file() => replace(&target, &bytes),
+        Ok(special) => OpenOptions::new().write(true).open(special)?.write_all(&bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => replace(&path, &bytes),
+        Err(error) => Err(error),
+    })
+    .await
 }
 
 pub(crate) async fn remove_file(path: PathBuf) -> io::Result<()> {

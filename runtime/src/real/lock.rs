@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::real::blocking;
+use crate::real::files::give_to_owner;
 
 /// Locks that a ring keeps. A process has one for each of its log directories.
 const SLOTS: usize = 64;
@@ -36,7 +37,11 @@ impl FileLock {
     /// `WouldBlock` when another has it.
     pub(crate) async fn take(path: PathBuf) -> io::Result<FileLock> {
         blocking::run(move || {
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+            let is_new = !path.exists();
+            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+            if is_new {
+                give_to_owner(&file, crate::fs::parent(&path))?;
+            }
             flock(&file, FlockOperation::NonBlockingLockExclusive)?;
             let lock = FileLock(file);
             hold_in_rings(&lock.0)?;

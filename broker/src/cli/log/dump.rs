@@ -30,8 +30,8 @@ pub(super) async fn run(paths: &[PathBuf], wish: Wish, out: &mut Out) -> Result<
     for path in paths {
         // Held while it is read.
         let (_held, segments) = segments(path).await?;
-        for (base, log) in segments {
-            if dump(&log, base, wish, out).await? == State::Damaged {
+        for segment in segments {
+            if dump(&segment, wish, out).await? == State::Damaged {
                 state = State::Damaged;
             }
             if out.is_over() {
@@ -42,28 +42,43 @@ pub(super) async fn run(paths: &[PathBuf], wish: Wish, out: &mut Out) -> Result<
     Ok(state)
 }
 
+/// A file to be printed.
+struct Segment {
+    base: Offset,
+    log: PathBuf,
+    /// No other follows: zeros at its end are the rest of the last write, and no damage.
+    is_newest: bool,
+}
+
+async fn segments_of(partition: &Path) -> Result<Vec<Segment>> {
+    let all = Inspection::segments(partition).await.map_err(failed)?;
+    let newest = all.last().map(|(base, _)| *base);
+    Ok(all.into_iter().map(|(base, log)| Segment { base, log, is_newest: Some(base) == newest }).collect())
+}
+
 /// One segment, or all of a partition.
-async fn segments(path: &Path) -> Result<(Inspection, Vec<(Offset, PathBuf)>)> {
+async fn segments(path: &Path) -> Result<(Inspection, Vec<Segment>)> {
     if path.extension().is_none_or(|extension| extension != "log") {
         let inspection = Inspection::open(path).await.map_err(failed)?;
         let mut all = Vec::new();
         for partition in inspection.partitions() {
-            all.extend(Inspection::segments(partition).await.map_err(failed)?);
+            all.extend(segments_of(partition).await?);
         }
         return Ok((inspection, all));
     }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let inspection = Inspection::open(dir).await.map_err(failed)?;
-    let mut found = Inspection::segments(dir).await.map_err(failed)?;
-    found.retain(|(_, log)| log.file_name() == path.file_name());
+    let mut found = segments_of(dir).await?;
+    found.retain(|segment| segment.log.file_name() == path.file_name());
     match found.is_empty() {
         true => Err(ClientError::Plain(format!("{} is no segment: <20 digits>.log", path.display()))),
         false => Ok((inspection, found)),
     }
 }
 
-async fn dump(log: &Path, base: Offset, wish: Wish, out: &mut Out) -> Result<State> {
-    let mut pieces = Pieces::open(log, base).await.map_err(failed)?;
+async fn dump(segment: &Segment, wish: Wish, out: &mut Out) -> Result<State> {
+    let Segment { base, log, is_newest } = segment;
+    let mut pieces = Pieces::open(log, *base).await.map_err(failed)?;
     if wish.format == DumpFormat::Text {
         out.line(&format!("Dumping {}\nLog starting offset: {base}", log.display())).await?;
     }
@@ -74,6 +89,12 @@ async fn dump(log: &Path, base: Offset, wish: Wish, out: &mut Out) -> Result<Sta
         }
         match piece {
             Piece::Batch { position, info, bytes } => batch(log, position, &info, &bytes, wish, out).await?,
+            Piece::Damage(Damage { is_padding: true, from, to, .. }) if *is_newest => {
+                if wish.format == DumpFormat::Text {
+                    out.line(&format!("bytes {from} to {to} are zeros: the padding of the last write"))
+                        .await?;
+                }
+            }
             Piece::Damage(damage) => {
                 state = State::Damaged;
                 out.line(&damaged(log, &damage, wish.format)).await?;
