@@ -1,5 +1,6 @@
 //! The broker serves clients with one shard and with several, wherever a connection lands, and after every kind
 //! of end.
+#![allow(clippy::disallowed_methods, reason = "a test process is outside the simulation")]
 
 mod kit;
 

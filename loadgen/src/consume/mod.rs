@@ -232,7 +232,8 @@ impl Consumer {
         let request = self.request();
         if request.topics.is_empty() {
             // All are refused.
-            return Ok(sleep(REFUSED_PAUSE).await);
+            sleep(REFUSED_PAUSE).await;
+            return Ok(());
         }
         let asked = now();
         let version = self.plan.topics.versions.fetch;

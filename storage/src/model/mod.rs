@@ -175,8 +175,9 @@ fn nothing_durable_is_lost_or_changed_by_a_disk_that_fails() {
     holds_for(1000, Disk::Failing, "changed_by_a_disk_that_fails");
 }
 
+/// Most are caught within a hundred seeds; which of them catches a rare one changes with whatever changes the order of things.
 fn caught(mutation: Mutation, behaviour: Disk) {
-    seeds::catch(mutation, 400, |seed| live_through(seed, behaviour));
+    seeds::catch(mutation, 4000, |seed| live_through(seed, behaviour));
 }
 
 #[test]
