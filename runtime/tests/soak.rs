@@ -180,9 +180,9 @@ fn holds(role: &str) -> bool {
 }
 
 /// As published each child hangs within its first second, and never ends; on a machine that is busy with other things,
-/// where shards rarely find nothing to do, one of several does.
+/// where shards rarely find nothing to do, one of many does: none of six did once.
 fn fails_as_published(role: &str) -> bool {
-    (0..6).any(|_| !ends_well_within(start_child(role, 5, true), Duration::from_secs(12)))
+    (0..30).any(|_| !ends_well_within(start_child(role, 5, true), Duration::from_secs(12)))
 }
 
 #[test]
