@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kring_runtime::sim::{DiskOp, Sim, SimConfig, disk};
+use kring_runtime::sim::{DiskOp, disk};
 use kring_runtime::sleep;
 
 use crate::batch::LogBatch;
@@ -14,6 +14,7 @@ use crate::checkpoint::LogName;
 use crate::config::LogConfig;
 use crate::dir::LogDir;
 use crate::journal::forged;
+use crate::journal_tests::processes;
 use crate::log::Log;
 use crate::mutation::Mutation;
 use crate::seeds;
@@ -23,16 +24,6 @@ use crate::types::{Offset, ProducerId};
 
 /// "No space left on device".
 const NO_SPACE: i32 = 28;
-
-type Process = std::pin::Pin<Box<dyn Future<Output = ()>>>;
-
-/// Two processes on one disk, of which the first is killed.
-fn killed(seed: u64, first: fn() -> Process, second: fn() -> Process) {
-    let sim = Sim::new(SimConfig::new(seed, 1));
-    for body in [first, second] {
-        sim.run(|_| body()).unwrap_or_else(|error| panic!("{error}")).finished();
-    }
-}
 
 /// Each holds by itself, and not with the bug.
 fn bars(mutation: Mutation, scenario: fn(u64)) {
@@ -82,36 +73,38 @@ fn holding(base: Offset, body: Vec<u8>) -> LogBatch {
 /// A client fills the first block with entries for the block that will lie there next, and then begins that one with an
 /// entry that ends just where its own begins.
 fn forging(seed: u64) {
-    killed(
+    processes(
         seed,
-        || {
-            Box::pin(async {
-                let dir = LogDir::open(Path::new("/data")).await.unwrap().dir;
-                let shard = two_blocks();
-                let _victim = open_in(&dir, &shard, "orders", unflushed()).await;
-                let log = open_in(&dir, &shard, "clicks", unflushed()).await;
-                // The first waits for the log's directory, the second for the journal.
-                append(&log, batch_of(0, 1, 8)).await;
-                append(&log, batch_of(1, 1, 8)).await;
-                // An entry is 56 bytes, the topic's name, 61 bytes and the body, in multiples of eight.
-                let entry = forged(2, &LogName::new("orders", 0), &batch_of(0, 1, 100));
-                append(&log, holding(Offset(2), [vec![0; 5], entry].concat())).await;
-                assert!(log.offsets().written() < log.offsets().kept(), "{:?}", log.offsets());
-                // Ten of them are all that a block has room for; the last of the second block fills it to the end.
-                let lengths = [[100_000; 20].as_slice(), &[47_141]].concat();
-                for length in lengths {
-                    append(&log, holding(log.offsets().end(), vec![7; length])).await;
-                }
-                log.flush().await.unwrap();
-                append(&log, holding(log.offsets().end(), vec![7; 5])).await;
-            })
-        },
-        || {
-            Box::pin(async {
-                let (_dir, victim) = open("orders", unflushed()).await;
-                assert_eq!(victim.offsets().end(), Offset(0), "nothing was ever appended to it");
-            })
-        },
+        [
+            || {
+                Box::pin(async {
+                    let dir = LogDir::open(Path::new("/data")).await.unwrap().dir;
+                    let shard = two_blocks();
+                    let _victim = open_in(&dir, &shard, "orders", unflushed()).await;
+                    let log = open_in(&dir, &shard, "clicks", unflushed()).await;
+                    // The first waits for the log's directory, the second for the journal.
+                    append(&log, batch_of(0, 1, 8)).await;
+                    append(&log, batch_of(1, 1, 8)).await;
+                    // An entry is 56 bytes, the topic's name, 61 bytes and the body, in multiples of eight.
+                    let entry = forged(2, &LogName::new("orders", 0), &batch_of(0, 1, 100));
+                    append(&log, holding(Offset(2), [vec![0; 5], entry].concat())).await;
+                    assert!(log.offsets().written() < log.offsets().kept(), "{:?}", log.offsets());
+                    // Ten of them are all that a block has room for; the last of the second block fills it to the end.
+                    let lengths = [[100_000; 20].as_slice(), &[47_141]].concat();
+                    for length in lengths {
+                        append(&log, holding(log.offsets().end(), vec![7; length])).await;
+                    }
+                    log.flush().await.unwrap();
+                    append(&log, holding(log.offsets().end(), vec![7; 5])).await;
+                })
+            },
+            || {
+                Box::pin(async {
+                    let (_dir, victim) = open("orders", unflushed()).await;
+                    assert_eq!(victim.offsets().end(), Offset(0), "nothing was ever appended to it");
+                })
+            },
+        ],
     );
 }
 
@@ -126,31 +119,33 @@ fn deleting(seed: u64) {
     fn config() -> LogConfig {
         LogConfig { segment_bytes: 3000, retention_ms: None, retention_bytes: None, ..unflushed() }
     }
-    killed(
+    processes(
         seed,
-        || {
-            Box::pin(async {
-                let (_dir, log) = open("orders", config()).await;
-                disk().fail_from(DiskOp::Open, "00000000000000000003.log", 0, NO_SPACE);
-                for sequence in 0..3 {
-                    append(&log, batch_with(sequence.into(), 1, 900, 1000, SILENT.0, sequence, 0)).await;
-                }
-                append(&log, batch_with(3, 1, 900, 1000, 7, 0, 0)).await;
-                sleep(Duration::from_secs(3)).await;
-                log.set_config(Rc::new(LogConfig { retention_bytes: Some(1), ..config() }));
-                log.delete_old_segments().await.unwrap();
-                sleep(Duration::from_secs(90)).await;
-            })
-        },
-        || {
-            Box::pin(async {
-                disk().heal();
-                let (_dir, log) = open("orders", config()).await;
-                assert_eq!(log.offsets().end(), Offset(4));
-                let sequence = log.producers(|all| all.get(SILENT).map(|known| known.last_sequence()));
-                assert_eq!(sequence, Some(2), "a repeated batch of its would be taken for a new one");
-            })
-        },
+        [
+            || {
+                Box::pin(async {
+                    let (_dir, log) = open("orders", config()).await;
+                    disk().fail_from(DiskOp::Open, "00000000000000000003.log", 0, NO_SPACE);
+                    for sequence in 0..3 {
+                        append(&log, batch_with(sequence.into(), 1, 900, 1000, SILENT.0, sequence, 0)).await;
+                    }
+                    append(&log, batch_with(3, 1, 900, 1000, 7, 0, 0)).await;
+                    sleep(Duration::from_secs(3)).await;
+                    log.set_config(Rc::new(LogConfig { retention_bytes: Some(1), ..config() }));
+                    log.delete_old_segments().await.unwrap();
+                    sleep(Duration::from_secs(90)).await;
+                })
+            },
+            || {
+                Box::pin(async {
+                    disk().heal();
+                    let (_dir, log) = open("orders", config()).await;
+                    assert_eq!(log.offsets().end(), Offset(4));
+                    let sequence = log.producers(|all| all.get(SILENT).map(|known| known.last_sequence()));
+                    assert_eq!(sequence, Some(2), "a repeated batch of its would be taken for a new one");
+                })
+            },
+        ],
     );
 }
 

@@ -189,10 +189,10 @@ fn what_was_acknowledged_outlives_the_process_and_what_was_cut_off_stays_gone() 
     seeds::catch(Mutation::TruncationLeavesJournal, 400, killed_again_and_again);
 }
 
-type Process = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+pub(crate) type Process = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 
 /// One process after another on the same disk, none of which closes anything.
-fn processes<const N: usize>(seed: u64, bodies: [fn() -> Process; N]) {
+pub(crate) fn processes<const N: usize>(seed: u64, bodies: [fn() -> Process; N]) {
     let sim = Sim::new(SimConfig::new(seed, 1));
     for body in bodies {
         sim.run(|_| body()).unwrap_or_else(|error| panic!("{error}")).finished();

@@ -26,7 +26,7 @@ use crate::dir::{LogDir, LogPoints};
 use crate::epochs::LeaderEpochs;
 use crate::error::LogError;
 use crate::home;
-use crate::index::{Indexer, OffsetIndex, TimeIndex};
+use crate::index::Indexer;
 use crate::log::{Loaded, Log};
 use crate::mutation::{self, Mutation};
 use crate::producer::ProducerStates;
@@ -440,45 +440,36 @@ impl Recovery {
     async fn resume_clean(&self, base: Offset, size: u32) -> Result<Option<Active>, LogError> {
         let at_rest = Segment::at_rest(self.path.clone(), base, size, AbortedIndex::none());
         let Ok(indexes) = at_rest.read_index_files().await? else { return Ok(None) };
-        if !self.is_borne_out(base, size, &indexes.offsets, &indexes.times).await? {
+        let (last, latest) = (indexes.offsets.last(), indexes.times.last());
+        let from = last.map_or(0, |(_, position)| position);
+        if from > size {
             return Ok(None);
         }
-        let from = indexes.offsets.last().map_or(0, |(_, position)| position);
         let mut tail_scan = TailScan::new(self, base, Indexer::resume(indexes.offsets, indexes.times));
         tail_scan.skip_first = from > 0;
         let extent = Extent { base, from, end: size, care: Care::Headers };
-        let found =
-            self.scan(base, extent, &mut RecoveryReport::default(), |met| tail_scan.meet(met)).await?;
-        if found.fault.is_some() || found.end != size {
+        // What is indexed from here on goes on from the last entries, which must be true for that.
+        let (mut is_named, mut is_latest) = (last.is_none(), true);
+        let meet = |met: &Met| {
+            let batch = met.info.indexed(base, met.position);
+            is_named |= last == Some((batch.last_relative, batch.position));
+            is_latest &= latest.is_none_or(|(timestamp, relative)| {
+                batch.max_timestamp <= timestamp || batch.last_relative >= relative
+            });
+            if is_named && is_latest {
+                tail_scan.meet(met);
+            }
+        };
+        let found = self.scan(base, extent, &mut RecoveryReport::default(), meet).await?;
+        let end_offset = found.end_offset.unwrap_or(base);
+        is_latest &= latest.is_none_or(|(_, relative)| base + i64::from(relative) < end_offset);
+        if found.fault.is_some() || found.end != size || !is_named || !is_latest {
             return Ok(None);
         }
         if from > 0 {
             tail_scan.first_timestamp = self.first_timestamp(base, size).await?;
         }
-        let end_offset = found.end_offset.unwrap_or(base);
         Ok(Some(Active { base, resumed: tail_scan.finish(size).await?, end_offset, saved: size }))
-    }
-
-    /// Whether the last entries can be true: what is indexed next goes on from them.
-    async fn is_borne_out(
-        &self,
-        base: Offset,
-        size: u32,
-        offsets: &OffsetIndex,
-        times: &TimeIndex,
-    ) -> Result<bool, LogError> {
-        let mut last = base + -1;
-        if let Some((relative, position)) = offsets.last() {
-            let named = self.batch_at(base, position, size).await?.map(|info| info.last_offset());
-            if named != Some(base + i64::from(relative)) {
-                return Ok(false);
-            }
-        }
-        let from = offsets.last().map_or(0, |(_, position)| position);
-        let extent = Extent { base, from, end: size, care: Care::Headers };
-        let mut ignored = RecoveryReport::default();
-        self.scan(base, extent, &mut ignored, |met| last = met.info.last_offset()).await?;
-        Ok(times.last().is_none_or(|(_, relative)| base + i64::from(relative) <= last))
     }
 
     async fn first_timestamp(&self, base: Offset, size: u32) -> Result<Option<i64>, LogError> {

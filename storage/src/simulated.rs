@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kring_runtime::sim::{DiskOp, Sim, SimConfig};
-use kring_runtime::{Queue, random_below, spawn};
+use kring_runtime::{Queue, fs, random_below, spawn};
 
 use crate::checkpoint::LogName;
 use crate::config::LogConfig;
@@ -392,4 +392,40 @@ fn flush_ms_bounds_how_long_a_record_stays_unflushed() {
         assert!(waited >= Duration::from_millis(50), "{waited:?}");
         assert!(waited < Duration::from_millis(200), "{waited:?}");
     });
+}
+
+/// Flips one bit of the last entry of an index after an orderly end, and appends.
+fn go_on_after_a_flipped_bit(suffix: &'static str, bit: usize) {
+    let sim = Sim::new(SimConfig::new(1, 1));
+    let config = || LogConfig { index_interval_bytes: 1, ..LogConfig::default() };
+    once(&sim, move || async move {
+        let (dir, log) = one_log(config()).await;
+        let log = log.unwrap();
+        for _ in 0..6 {
+            put(&log, 300);
+        }
+        log.close().await.unwrap();
+        assert!(dir.mark_clean(1).await.unwrap());
+    });
+    once(&sim, move || async move {
+        let path = Path::new("/data/orders-0").join(crate::segment::file_name(Offset(0), suffix));
+        let mut bytes = fs::read(&path).await.unwrap();
+        let at = bytes.len() * 8 - 1 - bit;
+        bytes[at / 8] ^= 1 << (at % 8);
+        fs::write_atomic(&path, &bytes).await.unwrap();
+        let (_dir, log) = one_log(config()).await;
+        let log = log.unwrap();
+        for _ in 0..4 {
+            put(&log, 300);
+        }
+        log.close().await.unwrap();
+        assert_eq!(log.offsets().end(), Offset(10));
+    });
+}
+
+#[test]
+fn appends_go_on_after_an_orderly_end_whatever_the_last_entry_of_an_index_says() {
+    for (suffix, entry_bytes) in [("index", 8), ("timeindex", 12)] {
+        (0..entry_bytes * 8).for_each(|bit| go_on_after_a_flipped_bit(suffix, bit));
+    }
 }
