@@ -8,6 +8,7 @@ use kring_runtime::Monotonic;
 use crate::measure::Measure;
 use crate::produce::Batch;
 use crate::shared::{Local, Shared};
+use crate::stats::Amount;
 
 /// What clients count into.
 #[derive(Clone)]
@@ -28,9 +29,10 @@ impl Counters {
         self.local.in_flight.set(self.local.in_flight.get() - 1);
     }
 
-    /// The broker has the batch; `end` is the offset after it, where it says.
-    pub fn acknowledged(&self, batch: &Batch, at: Monotonic, end: Option<i64>) {
-        self.local.produced(batch.amount(), at);
+    /// The broker has the batch, one of a request of which so much was not counted before; `end` is the offset after
+    /// it, where the broker says.
+    pub fn acknowledged(&self, batch: &Batch, requests: u64, at: Monotonic, end: Option<i64>) {
+        self.local.produced(Amount { requests, ..batch.amount() }, at);
         self.waited(&batch.times, at);
         if let Some(end) = end {
             self.shared.acknowledge(batch.stream.partition, end);

@@ -119,6 +119,8 @@ pub struct Settings {
     pub batch_records: u64,
     /// Of a batch at most, before compression.
     pub batch_bytes: usize,
+    /// Of the batches of several partitions that share a request.
+    pub request_bytes: usize,
     pub linger: Duration,
     pub acks: Acks,
     pub codec: Codec,
@@ -165,6 +167,7 @@ impl Settings {
             keys: None,
             batch_records: u64::MAX,
             batch_bytes: 16384,
+            request_bytes: 1 << 20,
             linger: Duration::ZERO,
             acks: Acks::All,
             codec: Codec::None,
@@ -275,6 +278,7 @@ impl Settings {
             ("keys", keys),
             ("batch records at most", batch_records),
             ("batch bytes at most", self.batch_bytes.to_string()),
+            ("request bytes at most", self.request_bytes.to_string()),
             ("linger ms", (self.linger.as_secs_f64() * 1e3).to_string()),
             ("acks", self.acks.to_string()),
             ("idempotence", self.idempotence.to_string()),

@@ -35,7 +35,7 @@ use kring_wire::messages::metadata_request::MetadataRequest;
 use kring_wire::messages::metadata_response::{
     MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
 };
-use kring_wire::messages::produce_request::ProduceRequest;
+use kring_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kring_wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
@@ -61,6 +61,8 @@ enum Fault {
     MovesSecond,
     /// For a second the brokers name leaders that do not know yet that they are.
     StartsLate,
+    /// Each Produce request takes its time.
+    TakesLong,
 }
 
 /// A topic and an index in it.
@@ -76,6 +78,8 @@ struct Cluster {
     sequences: RefCell<BTreeMap<(Partition, i64), i32>>,
     batches_of_second: Cell<u64>,
     next_producer_id: Cell<i64>,
+    /// The most topics and partitions that one Produce request had.
+    widest: Cell<(usize, usize)>,
 }
 
 impl Cluster {
@@ -89,6 +93,7 @@ impl Cluster {
             sequences: RefCell::default(),
             batches_of_second: Cell::new(0),
             next_producer_id: Cell::new(7),
+            widest: Cell::default(),
         })
     }
 
@@ -159,7 +164,12 @@ impl Cluster {
             ApiKey::Metadata => answer!(MetadataRequest, |request| self.metadata(request)),
             ApiKey::CreateTopics => answer!(CreateTopicsRequest, |request| self.create(request)),
             ApiKey::ListOffsets => answer!(ListOffsetsRequest, |request| self.list_offsets(broker, request)),
-            ApiKey::Produce => answer!(ProduceRequest, |request| self.produce(broker, request)),
+            ApiKey::Produce => {
+                if self.fault == Fault::TakesLong {
+                    sleep_until(now() + Duration::from_millis(20)).await;
+                }
+                answer!(ProduceRequest, |request| self.produce(broker, request))
+            }
             ApiKey::Fetch => {
                 sleep_until(now() + Duration::from_millis(2)).await;
                 answer!(FetchRequest, |request| self.fetch(broker, request))
@@ -174,19 +184,25 @@ impl Cluster {
     }
 
     fn produce(&self, broker: usize, request: ProduceRequest) -> ProduceResponse {
-        let topic = &request.topic_data[0];
-        let data = &topic.partition_data[0];
-        let batch = data.records.as_ref().unwrap().as_bytes().unwrap();
-        let taken = self.take(broker, &(topic.name.to_string(), data.index), batch);
-        let (error_code, base_offset) = taken.map_or_else(|code| (code.0, -1), |base| (0, base));
-        let partition =
-            PartitionProduceResponse { index: data.index, error_code, base_offset, ..Default::default() };
-        let responses = vec![TopicProduceResponse {
-            name: topic.name.clone(),
-            partition_responses: vec![partition],
-            ..Default::default()
-        }];
+        let partitions = request.topic_data.iter().map(|topic| topic.partition_data.len()).sum();
+        let (most_topics, most_partitions) = self.widest.get();
+        self.widest.set((most_topics.max(request.topic_data.len()), most_partitions.max(partitions)));
+        let mut responses: Vec<_> =
+            request.topic_data.iter().map(|topic| self.produce_to(broker, topic)).collect();
+        // Nothing says that the answer keeps the order of the request.
+        responses.reverse();
         ProduceResponse { responses, ..Default::default() }
+    }
+
+    fn produce_to(&self, broker: usize, topic: &TopicProduceData) -> TopicProduceResponse {
+        let partition = |data: &PartitionProduceData| {
+            let batch = data.records.as_ref().unwrap().as_bytes().unwrap();
+            let taken = self.take(broker, &(topic.name.to_string(), data.index), batch);
+            let (error_code, base_offset) = taken.map_or_else(|code| (code.0, -1), |base| (0, base));
+            PartitionProduceResponse { index: data.index, error_code, base_offset, ..Default::default() }
+        };
+        let partition_responses = topic.partition_data.iter().rev().map(partition).collect();
+        TopicProduceResponse { name: topic.name.clone(), partition_responses, ..Default::default() }
     }
 
     fn fetch(&self, broker: usize, request: FetchRequest) -> FetchResponse {
@@ -488,6 +504,45 @@ fn leaders_that_do_not_know_yet_that_they_are_are_waited_for_before_the_run() {
         assert_whole(&report);
         assert!(report.stats.retries.is_empty(), "{}", table(&report));
     }
+}
+
+/// Through brokers that take 20 ms for each request, one in flight and four records a batch.
+fn run_slowly(change: fn(&mut Settings)) -> (Report, (usize, usize)) {
+    let mut results = sim::run(sim::SimConfig::new(1, 1), move |_| async move {
+        let cluster = Cluster::new(Fault::TakesLong, &[]);
+        let accepting = [0, 1].map(|broker| cluster.listen(broker));
+        let mut settings = Settings { in_flight: 1, batch_records: 4, ..settings() };
+        change(&mut settings);
+        let report = load(&settings).await.unwrap();
+        drop(accepting);
+        (report, cluster.widest.get())
+    })
+    .unwrap();
+    results.remove(0)
+}
+
+#[test]
+fn batches_that_wait_for_room_share_a_request_whatever_their_topic() {
+    for keyed in [false, true] {
+        let change = match keyed {
+            false => |_: &mut Settings| (),
+            true => {
+                |settings: &mut Settings| settings.keys = Some(KeySpace { count: 50, skew: 0.0, bytes: 8 })
+            }
+        };
+        let (report, widest) = run_slowly(change);
+        assert_whole(&report);
+        assert!(widest >= (2, 2), "topics and partitions of a request: {widest:?}");
+        let late = report.stats.of(&Measure::Acknowledged).count_above(Duration::from_millis(250));
+        assert_eq!(late, 0, "nothing piles up: {}", table(&report));
+    }
+}
+
+#[test]
+fn a_request_too_small_for_two_batches_has_one() {
+    let (report, widest) = run_slowly(|settings| settings.request_bytes = 1);
+    assert_eq!(widest, (1, 1));
+    assert!(report.stats.unsent > 0, "400 of 500 records a second fit: {}", table(&report));
 }
 
 #[test]

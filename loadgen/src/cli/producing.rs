@@ -37,6 +37,10 @@ pub struct Producing {
     /// Bytes of a batch at most, before compression
     #[arg(long, value_name = "B", default_value_t = 16384)]
     batch_bytes: usize,
+    /// Bytes of a request at most: batches of several partitions share it, as with Kafka's own producer. A larger batch,
+    /// or any with 1, has a request alone, as with librdkafka
+    #[arg(long, value_name = "B", default_value_t = 1_048_576)]
+    request_bytes: usize,
     /// Milliseconds that a record may wait for others
     #[arg(long, value_name = "MS", default_value_t = 0)]
     linger_ms: u64,
@@ -98,6 +102,7 @@ impl Producing {
         settings.keys = self.keys()?;
         settings.batch_records = self.batch_records.unwrap_or(u64::MAX);
         settings.batch_bytes = self.batch_bytes;
+        settings.request_bytes = self.request_bytes;
         settings.linger = Duration::from_millis(self.linger_ms);
         settings.acks = match self.acks {
             AcksOption::All => Acks::All,

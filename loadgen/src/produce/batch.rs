@@ -40,8 +40,9 @@ impl Batch {
         self.times.len() as u64
     }
 
+    /// Without the request that it came in, which others may share.
     pub fn amount(&self) -> Amount {
-        Amount { records: self.records(), bytes: self.content_bytes, requests: 1 }
+        Amount { records: self.records(), bytes: self.content_bytes, requests: 0 }
     }
 
     /// Bytes of the whole batch.
@@ -61,11 +62,12 @@ impl Batch {
     }
 }
 
-/// Memory of batches that are done with, for those to come.
+/// Memory of batches and requests that are done with, for those to come.
 #[derive(Default)]
 pub struct Spare {
     times: Vec<Vec<Monotonic>>,
     bodies: Vec<BytesMut>,
+    requests: Vec<Vec<Batch>>,
 }
 
 impl Spare {
@@ -78,6 +80,17 @@ impl Spare {
             body.clear();
             self.bodies.push(body);
         }
+    }
+
+    /// Room for the batches of a request.
+    pub fn request(&mut self) -> Vec<Batch> {
+        self.requests.pop().unwrap_or_default()
+    }
+
+    /// Keeps the memory of a request whose batches have gone elsewhere.
+    pub fn keep_request(&mut self, request: Vec<Batch>) {
+        debug_assert!(request.is_empty(), "each batch has become something");
+        self.requests.push(request);
     }
 }
 

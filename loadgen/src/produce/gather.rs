@@ -85,6 +85,11 @@ impl Gather {
         self.open[partition].as_ref().is_none_or(room)
     }
 
+    /// Bytes of the partition's batch so far, before compression.
+    pub fn size_bytes(&self, partition: usize) -> usize {
+        self.open[partition].as_ref().map_or(0, Open::size_bytes)
+    }
+
     pub fn is_full(&self, partition: usize) -> bool {
         !self.takes(partition, self.bounds.smallest_record)
     }

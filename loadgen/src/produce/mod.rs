@@ -269,8 +269,12 @@ impl Producer {
 
     fn has_room(&self, partition: usize) -> bool {
         let room = |pipe: &Pipe| !pipe.is_broken() && pipe.in_flight() < self.plan.settings.in_flight;
+        self.flows(partition) && self.pipes[self.routes[partition]].as_ref().is_some_and(room)
+    }
+
+    /// Whether nothing of the partition has to be sent again before anything new.
+    fn flows(&self, partition: usize) -> bool {
         self.desk.lanes.borrow()[partition].is_flowing()
-            && self.pipes[self.routes[partition]].as_ref().is_some_and(room)
     }
 
     fn queued_bytes(&self) -> usize {
@@ -290,7 +294,7 @@ impl Producer {
         let last = self.pending.is_none() && self.source.next(at).is_none();
         let until = if last { Monotonic::MAX } else { at };
         while let Some(partition) = self.gather.ready(until, |partition| self.has_room(partition)) {
-            self.dispatch(partition);
+            self.dispatch(partition, until);
         }
     }
 
@@ -301,17 +305,7 @@ impl Producer {
 
     /// False when the record has no place until there is room in flight.
     fn place(&mut self, due: Due, at: Monotonic, wall_ms: i64) -> bool {
-        let mut partition = self.router.partition(due.key);
-        let key_bytes = self.plan.settings.keys.map(|keys| keys.bytes);
-        let value_bytes =
-            self.payload.size(self.gather.stream(partition), self.gather.next_number(partition));
-        if !self.gather.takes(partition, record_bytes(key_bytes, value_bytes)) {
-            if !self.has_room(partition) {
-                return false;
-            }
-            self.dispatch(partition);
-            partition = self.router.partition(due.key);
-        }
+        let Some(partition) = self.partition_for(due.key, at) else { return false };
         // Where the broker sets the pace, a record is meant to be sent when there is room for it.
         let closed = !self.source.is_open();
         if closed && !self.gather.is_open(partition) && !self.has_room(partition) {
@@ -322,9 +316,29 @@ impl Producer {
             self.desk.counters.local.failed(&error.to_string(), 1);
         }
         if self.gather.is_full(partition) && self.has_room(partition) {
-            self.dispatch(partition);
+            self.dispatch(partition, at);
         }
         true
+    }
+
+    /// The partition of the next record. Where the batch that would get it is full and cannot leave, those of other
+    /// partitions get what comes: when there is room they leave together.
+    fn partition_for(&mut self, key: Option<Draw>, at: Monotonic) -> Option<usize> {
+        let mut partition = self.router.partition(key);
+        if !self.takes_next(partition) && self.has_room(partition) {
+            self.dispatch(partition, at);
+            partition = self.router.partition(key);
+        }
+        if self.takes_next(partition) {
+            return Some(partition);
+        }
+        let Producer { plan, gather, payload, router, .. } = self;
+        router.pass(|partition| takes_next(plan, gather, payload, partition))
+    }
+
+    /// Whether the partition's batch takes the next record that would go there.
+    fn takes_next(&self, partition: usize) -> bool {
+        takes_next(&self.plan, &self.gather, &self.payload, partition)
     }
 
     fn append(&mut self, partition: usize, due: Due, wall_ms: i64) -> Result<(), BuildError> {
@@ -342,27 +356,49 @@ impl Producer {
         self.gather.append(partition, record, &mut self.desk.spare.borrow_mut())
     }
 
-    /// Writes the partition's batch to the pipe of its leader.
-    fn dispatch(&mut self, partition: usize) {
+    /// Writes the partition's batch to the pipe of its leader, in one request with the others there that are due until
+    /// then, as Kafka's `RecordAccumulator.drain` puts them together.
+    fn dispatch(&mut self, partition: usize, until: Monotonic) {
+        let route = self.routes[partition];
+        let mut request = self.desk.spare.borrow_mut().request();
+        let mut bytes = 0;
+        let mut next = Some(partition);
+        while let Some(partition) = next {
+            bytes += self.gather.size_bytes(partition);
+            request.extend(self.close(partition));
+            next = self.gather.ready(until, |other| self.routes[other] == route && self.flows(other));
+            next = next
+                .filter(|other| bytes + self.gather.size_bytes(*other) <= self.plan.settings.request_bytes);
+        }
+        self.push(route, request);
+    }
+
+    /// The partition's batch, on its way.
+    fn close(&mut self, partition: usize) -> Option<Batch> {
         let lanes = &self.desk.lanes;
         let number = |records| lanes.borrow_mut()[partition].number(records);
-        let Some((batch, due)) = self.gather.close(partition, number) else { return };
+        let (batch, due) = self.gather.close(partition, number)?;
         self.router.sent(partition);
         match batch {
             Ok(batch) => {
                 self.note_departure(&batch, due);
-                self.push(batch);
+                Some(batch)
             }
-            Err(error) => self.desk.counters.local.failed(&error.to_string(), 1),
+            Err(error) => {
+                self.desk.counters.local.failed(&error.to_string(), 1);
+                None
+            }
         }
     }
 
-    fn push(&mut self, batch: Batch) {
-        let partition = batch.stream.partition as usize;
+    fn push(&mut self, route: usize, request: Vec<Batch>) {
+        if request.is_empty() {
+            return self.desk.spare.borrow_mut().keep_request(request);
+        }
         let answered = self.plan.settings.acks != Acks::None;
         self.sent_at = now();
-        match self.pipes[self.routes[partition]].as_mut() {
-            Some(pipe) => pipe.push(batch, answered),
+        match self.pipes[route].as_mut() {
+            Some(pipe) => pipe.push(request, answered),
             None => unreachable!("there was room in the pipe"),
         }
     }
@@ -392,7 +428,7 @@ impl Producer {
             if self.desk.lanes.borrow()[partition].needs_producer_id() {
                 self.desk.stale.set(true);
             }
-            again.into_iter().for_each(|batch| self.push(batch));
+            again.into_iter().for_each(|batch| self.push(self.routes[partition], vec![batch]));
         }
     }
 
@@ -494,6 +530,12 @@ fn source(plan: &Plan, index: u32, window: Window) -> Source {
         }
     };
     Source::new(arrivals, until)
+}
+
+fn takes_next(plan: &Plan, gather: &Gather, payload: &Payload, partition: usize) -> bool {
+    let key_bytes = plan.settings.keys.map(|keys| keys.bytes);
+    let value_bytes = payload.size(gather.stream(partition), gather.next_number(partition));
+    gather.takes(partition, record_bytes(key_bytes, value_bytes))
 }
 
 fn bounds(plan: &Plan) -> Bounds {

@@ -10,20 +10,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use kring_runtime::local::Notify;
 use kring_runtime::{Monotonic, Queue, Task, now, sleep_until, spawn, timeout};
 use kring_wire::ErrorCode;
 use kring_wire::messages::produce_response::{PartitionProduceResponse, ProduceResponse};
 
 use super::batch::{Batch, Spare};
-use super::frame::ProduceFrame;
+use super::frame::{ProduceFrame, Written};
 use super::lane::{Cause, Lane, Verdict};
 use crate::client::{Answers, ClientError, Connection, Layout, Requests, decode_answer};
 use crate::counters::Counters;
-
-/// Bodies from this size on are sent from where they are; copying smaller ones is cheaper than another part.
-const COPIED_BYTES: usize = 8 << 10;
 
 /// What the connections of a producer share: its lanes, its counters, and how to wake it.
 pub struct Desk {
@@ -55,9 +52,9 @@ impl Desk {
         }
     }
 
-    fn acknowledged(&self, batch: Batch, at: Monotonic, end: Option<i64>) {
+    fn acknowledged(&self, batch: Batch, requests: u64, at: Monotonic, end: Option<i64>) {
         self.lanes.borrow_mut()[batch.stream.partition as usize].acknowledged();
-        self.counters.acknowledged(&batch, at, end);
+        self.counters.acknowledged(&batch, requests, at, end);
         self.progressed.set(true);
         self.spare.borrow_mut().keep(batch);
     }
@@ -71,6 +68,11 @@ impl Desk {
         }
         self.stale.set(self.stale.get() || cause.is_stale());
         self.changed.notify_all();
+    }
+
+    fn all_failed(&self, mut batches: Vec<Batch>, cause: &Cause) {
+        batches.drain(..).for_each(|batch| self.failed(batch, cause));
+        self.spare.borrow_mut().keep_request(batches);
     }
 
     /// The batch will not be acknowledged.
@@ -87,11 +89,11 @@ impl Desk {
     }
 }
 
-/// A request that is not answered yet.
+/// A request that is not answered yet, with its batches in the order of their partitions.
 struct Flight {
     correlation: i32,
     sent: Monotonic,
-    batch: Batch,
+    batches: Vec<Batch>,
 }
 
 /// The requests in flight of one connection, oldest first.
@@ -108,11 +110,10 @@ pub struct Pipe {
     desk: Rc<Desk>,
     frame: Rc<ProduceFrame>,
     /// Written, not sent yet.
-    parts: VecDeque<Bytes>,
-    tail: BytesMut,
+    written: Written,
     queued_bytes: usize,
-    /// Those of `acks=0`, which nobody answers.
-    unanswered: Vec<Batch>,
+    /// Requests with `acks=0`, which nobody answers.
+    unanswered: Vec<Vec<Batch>>,
     request_timeout: Duration,
     _tasks: [Task<()>; 2],
 }
@@ -129,8 +130,7 @@ impl Pipe {
             flights,
             desk: desk.clone(),
             frame: frame.clone(),
-            parts: VecDeque::new(),
-            tail: BytesMut::new(),
+            written: Written::default(),
             queued_bytes: 0,
             unanswered: Vec::new(),
             request_timeout,
@@ -151,28 +151,22 @@ impl Pipe {
         self.queued_bytes
     }
 
-    /// Writes a request for the batch; it leaves with the next flush.
-    pub fn push(&mut self, batch: Batch, answered: bool) {
+    /// Writes a request with these batches, one for each of their partitions; it leaves with the next flush.
+    pub fn push(&mut self, mut batches: Vec<Batch>, answered: bool) {
         let correlation = self.requests.take_correlation();
-        let to = self.desk.layout.place(batch.stream.partition);
-        self.frame.put_head(&mut self.tail, correlation, to, batch.size_bytes());
-        self.tail.put_slice(&batch.head);
-        if batch.body.len() < COPIED_BYTES {
-            self.tail.put_slice(&batch.body);
-        } else {
-            self.parts.push_back(self.tail.split().freeze());
-            self.parts.push_back(batch.body.clone());
-        }
-        self.tail.put_slice(self.frame.tail());
-        self.queued_bytes += batch.size_bytes();
-        self.desk.lanes.borrow_mut()[batch.stream.partition as usize].departed();
+        batches.sort_unstable_by_key(|batch| batch.stream.partition);
+        self.frame.put(&mut self.written, correlation, &self.desk.layout, &batches);
+        batches.iter().for_each(|batch| {
+            self.queued_bytes += batch.size_bytes();
+            self.desk.lanes.borrow_mut()[batch.stream.partition as usize].departed();
+        });
         self.desk.counters.departed();
         match answered {
             true => {
-                let flight = Flight { correlation, sent: now(), batch };
+                let flight = Flight { correlation, sent: now(), batches };
                 self.flights.queue.borrow_mut().push_back(flight);
             }
-            false => self.unanswered.push(batch),
+            false => self.unanswered.push(batches),
         }
     }
 
@@ -181,10 +175,9 @@ impl Pipe {
         if self.queued_bytes == 0 || self.is_broken() {
             return;
         }
-        self.parts.push_back(self.tail.split().freeze());
         self.queued_bytes = 0;
         // A broker that does not read leaves no room in the socket.
-        let sent = timeout(self.request_timeout, self.requests.send_parts(&mut self.parts)).await;
+        let sent = timeout(self.request_timeout, self.requests.send_parts(self.written.parts())).await;
         match sent.unwrap_or(Err(ClientError::Timeout)) {
             Ok(()) => self.count_unanswered(),
             Err(error) => self.end(&Cause::of(&error)),
@@ -194,21 +187,24 @@ impl Pipe {
     /// Without acknowledgements a record has arrived when it is in the socket.
     fn count_unanswered(&mut self) {
         let at = now();
-        for batch in self.unanswered.drain(..) {
+        for mut batches in self.unanswered.drain(..) {
             self.desk.landed();
-            self.desk.counters.shared.landed(batch.records());
-            self.desk.acknowledged(batch, at, None);
+            let mut uncounted = 1;
+            for batch in batches.drain(..) {
+                self.desk.counters.shared.landed(batch.records());
+                self.desk.acknowledged(batch, std::mem::take(&mut uncounted), at, None);
+            }
+            self.desk.spare.borrow_mut().keep_request(batches);
         }
     }
 
     /// Gives up the connection: everything in flight has failed.
     pub fn end(&mut self, cause: &Cause) {
-        self.parts.clear();
-        self.tail.clear();
+        self.written.clear();
         self.queued_bytes = 0;
-        for batch in self.unanswered.drain(..) {
+        for batches in self.unanswered.drain(..) {
             self.desk.landed();
-            self.desk.failed(batch, cause);
+            self.desk.all_failed(batches, cause);
         }
         self.flights.end(&self.desk, cause);
     }
@@ -220,7 +216,7 @@ impl Flights {
         let flights = std::mem::take(&mut *self.queue.borrow_mut());
         for flight in flights {
             desk.landed();
-            desk.failed(flight.batch, cause);
+            desk.all_failed(flight.batches, cause);
         }
         desk.stale.set(true);
         desk.changed.notify_all();
@@ -264,46 +260,128 @@ fn answered(frame: Bytes, flights: &Flights, desk: &Desk, version: i16) -> Resul
     let at = now();
     let found = frame.first_chunk().map_or(0, |id| i32::from_be_bytes(*id));
     let flight = flights.queue.borrow_mut().pop_front();
-    let Some(Flight { correlation, batch, .. }) = flight else {
+    let Some(Flight { correlation, mut batches, .. }) = flight else {
         return Err(ClientError::Correlation { expected: -1, found });
     };
     desk.landed();
     let answer = decode_answer(frame, correlation, version);
-    match answer.and_then(|answer| only_partition(answer, &desk.layout, batch.stream.partition)) {
-        Ok(partition) => judged(batch, &partition, at, desk),
+    match answer.and_then(|answer| each_partition(answer, &desk.layout, &batches)) {
+        Ok(partitions) => {
+            let mut uncounted = 1;
+            for (batch, partition) in batches.drain(..).zip(partitions) {
+                judged(batch, &partition, at, desk, &mut uncounted);
+            }
+            desk.spare.borrow_mut().keep_request(batches);
+            Ok(())
+        }
         Err(error) => {
-            desk.failed(batch, &Cause::of(&error));
-            return Err(error);
-        }
-    }
-    Ok(())
-}
-
-fn judged(batch: Batch, partition: &PartitionProduceResponse, at: Monotonic, desk: &Desk) {
-    match ErrorCode(partition.error_code) {
-        // The broker has it from before, and does not say where.
-        ErrorCode::DUPLICATE_SEQUENCE_NUMBER => desk.acknowledged(batch, at, None),
-        code if code.is_err() => desk.failed(batch, &Cause::Code(code)),
-        _ => {
-            let end = partition.base_offset.saturating_add_unsigned(batch.records());
-            // −1: a duplicate whose place the broker does not know any more.
-            let known = (partition.base_offset >= 0).then_some(end);
-            desk.acknowledged(batch, at, known);
+            desk.all_failed(batches, &Cause::of(&error));
+            Err(error)
         }
     }
 }
 
-fn only_partition(
+/// The first batch of a request that the broker has counts the request.
+fn judged(
+    batch: Batch,
+    partition: &PartitionProduceResponse,
+    at: Monotonic,
+    desk: &Desk,
+    uncounted: &mut u64,
+) {
+    let code = ErrorCode(partition.error_code);
+    // The broker has it from before, and does not say where.
+    let is_duplicate = code == ErrorCode::DUPLICATE_SEQUENCE_NUMBER;
+    if code.is_err() && !is_duplicate {
+        return desk.failed(batch, &Cause::Code(code));
+    }
+    let end = partition.base_offset.saturating_add_unsigned(batch.records());
+    // −1: a duplicate whose place the broker does not know any more.
+    let known = (!is_duplicate && partition.base_offset >= 0).then_some(end);
+    desk.acknowledged(batch, std::mem::take(uncounted), at, known);
+}
+
+/// What the answer says of each batch, all of which have partitions of their own, in their order.
+fn each_partition(
     answer: ProduceResponse,
     layout: &Layout,
-    partition: i32,
-) -> Result<PartitionProduceResponse, ClientError> {
-    let mut all = answer.responses.into_iter().flat_map(|topic| {
-        let name = topic.name;
-        topic.partition_responses.into_iter().map(move |found| (layout.find(&name, found.index), found))
-    });
-    match (all.next(), all.next()) {
-        (Some((found, answered)), None) if found == Some(partition) => Ok(answered),
-        _ => Err(ClientError::Missing(format!("{} alone", layout.title(partition)))),
+    batches: &[Batch],
+) -> Result<Vec<PartitionProduceResponse>, ClientError> {
+    let mut found = Vec::with_capacity(batches.len());
+    for topic in answer.responses {
+        let place = |answered: &PartitionProduceResponse| layout.find(&topic.name, answered.index);
+        found.extend(topic.partition_responses.into_iter().map(|answered| (place(&answered), answered)));
+    }
+    found.sort_by_key(|(partition, _)| *partition);
+    let asked = batches.iter().map(|batch| Some(batch.stream.partition));
+    if !found.iter().map(|(partition, _)| *partition).eq(asked) {
+        return Err(ClientError::Missing(format!("{} alone", titles(layout, batches))));
+    }
+    Ok(found.into_iter().map(|(_, answered)| answered).collect())
+}
+
+fn titles(layout: &Layout, batches: &[Batch]) -> String {
+    let first = layout.title(batches[0].stream.partition);
+    match batches.len() {
+        1 => first,
+        several => format!("{first} and {} more", several - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::Stream;
+    use kring_wire::Str;
+    use kring_wire::messages::produce_response::TopicProduceResponse;
+    use kring_wire::record::HEADER_BYTES;
+
+    fn batch(partition: i32) -> Batch {
+        Batch {
+            stream: Stream { producer: 0, partition },
+            first_number: 0,
+            times: Vec::new(),
+            head: [0; HEADER_BYTES],
+            body: Bytes::new(),
+            content_bytes: 0,
+        }
+    }
+
+    /// The offsets that such an answer gives to batches for a-0, a-1 and b-0.
+    fn offsets(answered: &[(&str, i32, i64)]) -> Result<Vec<i64>, String> {
+        let layout = Layout::new([("a", 2), ("b", 1)]);
+        let topic = |(name, index, base_offset): &(&str, i32, i64)| TopicProduceResponse {
+            name: Str::from(*name),
+            partition_responses: vec![PartitionProduceResponse {
+                index: *index,
+                base_offset: *base_offset,
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let answer =
+            ProduceResponse { responses: answered.iter().map(topic).collect(), ..Default::default() };
+        let found = each_partition(answer, &layout, &[batch(0), batch(1), batch(2)]);
+        let offsets = |found: Vec<PartitionProduceResponse>| {
+            found.iter().map(|partition| partition.base_offset).collect()
+        };
+        found.map(offsets).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_batch_gets_what_the_answer_says_of_its_partition_in_whatever_order() {
+        let answered = [("b", 0, 30), ("a", 1, 20), ("a", 0, 10)];
+        assert_eq!(offsets(&answered), Ok(vec![10, 20, 30]));
+    }
+
+    #[test]
+    fn an_answer_that_leaves_one_out_doubles_one_or_names_another_is_none() {
+        let known = [("a", 0, 1), ("a", 1, 1), ("b", 0, 1)];
+        assert!(offsets(&known[..2]).unwrap_err().contains("partition 0 of a and 2 more alone"));
+        for more in [("b", 0, 1), ("b", 1, 1), ("c", 0, 1), ("a", -1, 1)] {
+            let answered: Vec<_> = known.into_iter().chain([more]).collect();
+            assert!(offsets(&answered).is_err(), "{more:?}");
+        }
+        assert!(offsets(&[known[0], known[1], known[1]]).is_err());
     }
 }

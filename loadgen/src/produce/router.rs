@@ -73,9 +73,21 @@ impl Router {
 
     /// The batch of a partition has left.
     pub fn sent(&mut self, sent: usize) {
-        if let Router::InTurn { partition, partitions } = self {
+        if let Router::InTurn { partition, partitions } = self
+            && *partition == sent
+        {
             *partition = (sent + 1) % *partitions;
         }
+    }
+
+    /// The batch of the partition whose turn it is takes no more, and cannot leave: the turn goes to the next one that
+    /// `takes`. Where a key decides there is no other.
+    pub fn pass(&mut self, takes: impl Fn(usize) -> bool) -> Option<usize> {
+        let Router::InTurn { partition, partitions } = self else { return None };
+        let (at, count) = (*partition, *partitions);
+        let next = (1..count).map(|step| (at + step) % count).find(|candidate| takes(*candidate))?;
+        *partition = next;
+        Some(next)
     }
 }
 
@@ -113,6 +125,16 @@ mod tests {
     }
 
     #[test]
+    fn a_partition_that_takes_no_more_is_passed_over_and_its_departure_moves_nothing() {
+        let mut router = Router::new(&Settings::of(Workload::Produce, "t"), 0, &Layout::new([("t", 4)]));
+        assert_eq!((router.pass(|partition| partition != 1), router.partition(None)), (Some(2), 2));
+        router.sent(0);
+        assert_eq!(router.partition(None), 2);
+        router.sent(2);
+        assert_eq!((router.partition(None), router.pass(|_| false)), (3, None));
+    }
+
+    #[test]
     fn a_key_stays_in_its_partition_whoever_sends() {
         for producer in 0..3 {
             let mut router = keyed(&Layout::new([("t", 7)]), producer);
@@ -120,7 +142,7 @@ mod tests {
             assert_eq!(router.text(draw).unwrap(), b"0000000000000402");
             assert_eq!(router.partition(draw), 5);
             router.sent(5);
-            assert_eq!(router.partition(draw), 5);
+            assert_eq!((router.partition(draw), router.pass(|_| true)), (5, None));
         }
     }
 
