@@ -17,7 +17,10 @@ use kring_wire::messages::offset_for_leader_epoch_request::{
 };
 use kring_wire::messages::offset_for_leader_epoch_response::OffsetForLeaderEpochResponse;
 
+const UNKNOWN_SERVER_ERROR: i16 = -1;
 const OFFSET_OUT_OF_RANGE: i16 = 1;
+const NOT_LEADER_OR_FOLLOWER: i16 = 6;
+const FENCED_LEADER_EPOCH: i16 = 74;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 /// Reached only when a fetch that is to be answered at once is not.
 const FOREVER_MS: i32 = 600_000;
@@ -135,8 +138,121 @@ fn a_reader_of_an_epoch_that_never_was_is_out_of_range() {
     }
 }
 
+fn record_bytes(data: &PartitionData) -> usize {
+    data.records.as_ref().and_then(|records| records.as_bytes()).map_or(0, |bytes| bytes.len())
+}
+
+/// Kafka gives the second partition what the first has left. A shard knows nothing of what the others find.
+#[test]
+fn a_partition_of_another_shard_gets_what_the_first_has_left() {
+    let (dir, broker, mut client) = scene("left", "2");
+    client.create_topic("wide", 6);
+    for partition in (0..6).chain((1..6).cycle().take(15)) {
+        assert_eq!(client.produce("wide", partition, &[&"x".repeat(1000)]).error_code, 0);
+    }
+    others_get_what_the_first_has_left(&mut client);
+    assert!(broker.stop().success());
+    let broker = Broker::start(&dir.0, &["--shards", "2"]);
+    others_get_what_the_first_has_left(&mut broker.connect());
+}
+
+/// From memory, or from files after a new start.
+fn others_get_what_the_first_has_left(client: &mut Client) {
+    for second in 1..6 {
+        let wanted = [("wide", 0, 0), ("wide", second, 0)];
+        let request = FetchRequest { max_bytes: 5000, ..wanting(FOREVER_MS, &wanted) };
+        let answer: FetchResponse = client.ask(11, &request);
+        let all = partitions(&answer);
+        let (first, second) = (record_bytes(all[0]), record_bytes(all[1]));
+        assert!((1001..1100).contains(&first), "one batch: {first}");
+        assert!((3 * first..=5000 - first).contains(&second), "three batches of four: {second}");
+    }
+}
+
+/// A first batch above what is left goes to nobody but the first, and takes nothing from those after it.
+#[test]
+fn a_large_batch_that_must_wait_holds_up_nobody_behind_it() {
+    let (_dir, _broker, mut client) = scene("large", "2");
+    client.create_topic("wide", 6);
+    for partition in 0..6 {
+        let size = if partition == 1 { 9000 } else { 1000 };
+        assert_eq!(client.produce("wide", partition, &[&"x".repeat(size)]).error_code, 0);
+    }
+    let wanted: Vec<(&str, i32, i64)> = (0..6).map(|partition| ("wide", partition, 0)).collect();
+    let answer: FetchResponse =
+        client.ask(11, &FetchRequest { max_bytes: 7000, ..wanting(FOREVER_MS, &wanted) });
+    let sent: Vec<bool> = partitions(&answer).into_iter().map(|data| record_bytes(data) > 0).collect();
+    assert_eq!(sent, [true, false, true, true, true, true]);
+}
+
+#[test]
+fn nothing_is_read_by_a_negative_limit() {
+    let (_dir, _broker, mut client) = scene("negative", "2");
+    assert_eq!(client.produce("t", 1, &["one"]).error_code, 0);
+    let both = [("t", 0, 0), ("t", 1, 0)];
+    let answer: FetchResponse = client.ask(11, &FetchRequest { max_bytes: -1, ..wanting(FOREVER_MS, &both) });
+    let all = partitions(&answer);
+    assert_eq!(offsets(all[0]), (UNKNOWN_SERVER_ERROR, -1, -1, -1));
+    assert!(all[1].error_code == 0 && record_bytes(all[1]) > 0, "the limit is the first one's");
+    let mut request = wanting(FOREVER_MS, &both);
+    request.topics[1].partitions[0].partition_max_bytes = -1;
+    let answer: FetchResponse = client.ask(11, &request);
+    let all = partitions(&answer);
+    assert!(all[0].error_code == 0 && record_bytes(all[0]) > 0);
+    assert_eq!(offsets(all[1]), (UNKNOWN_SERVER_ERROR, -1, -1, -1));
+    request = wanting(0, &[("t", 1, 1)]);
+    request.topics[0].partitions[0].partition_max_bytes = -1;
+    let answer: FetchResponse = client.ask(11, &request);
+    assert_eq!(offsets(partitions(&answer)[0]), (0, 1, 1, 0), "there is nothing to read");
+}
+
+#[test]
+fn who_asks_as_a_replica_is_told_at_once_that_it_has_none() {
+    let (_dir, _broker, mut client) = scene("replica", "2");
+    for replica_id in [0, 1, 7] {
+        let request = FetchRequest { replica_id, ..wanting(FOREVER_MS, &[("t", 0, 1), ("nope", 0, 0)]) };
+        let answer: FetchResponse = client.ask(12, &request);
+        let all = partitions(&answer);
+        assert_eq!(offsets(all[0]), (NOT_LEADER_OR_FOLLOWER, -1, -1, -1));
+        assert_eq!(offsets(all[1]), (UNKNOWN_TOPIC_OR_PARTITION, -1, -1, -1));
+    }
+    let request = FetchRequest { replica_id: -2, ..wanting(0, &[("t", 0, 1)]) };
+    let answer: FetchResponse = client.ask(12, &request);
+    assert_eq!(partitions(&answer)[0].error_code, 0, "a consumer for debugging");
+}
+
+#[test]
+fn what_is_said_last_of_a_partition_holds_and_is_answered_once() {
+    let (_dir, _broker, mut client) = scene("twice", "2");
+    let answer: FetchResponse = client.ask(11, &wanting(0, &[("t", 0, 0), ("t", 1, 0), ("t", 0, 1)]));
+    let told: Vec<_> =
+        partitions(&answer).into_iter().map(|d| (d.partition_index, record_bytes(d))).collect();
+    assert_eq!(told, [(0, 0), (1, 0)]);
+}
+
+#[test]
+fn any_negative_epoch_of_a_fetch_is_none_and_of_a_question_for_epochs_is_long_gone() {
+    let (_dir, _broker, mut client) = scene("negative-epoch", "1");
+    for (epoch, error) in [(-1, 0), (-2, FENCED_LEADER_EPOCH), (i32::MIN, FENCED_LEADER_EPOCH)] {
+        let mut request = wanting(FOREVER_MS, &[("t", 0, 0)]);
+        request.topics[0].partitions[0].current_leader_epoch = epoch;
+        let answer: FetchResponse = client.ask(11, &request);
+        assert_eq!(partitions(&answer)[0].error_code, 0, "epoch {epoch}");
+        assert_eq!(epoch_end_for(&mut client, 0, 0, epoch).0, error, "epoch {epoch}");
+    }
+}
+
 fn epoch_end(client: &mut Client, partition: i32, leader_epoch: i32) -> (i16, i32, i64) {
-    let partitions = vec![OffsetForLeaderPartition { partition, leader_epoch, ..Default::default() }];
+    epoch_end_for(client, partition, leader_epoch, -1)
+}
+
+fn epoch_end_for(
+    client: &mut Client,
+    partition: i32,
+    leader_epoch: i32,
+    current_leader_epoch: i32,
+) -> (i16, i32, i64) {
+    let partitions = vec![OffsetForLeaderPartition { partition, leader_epoch, current_leader_epoch }];
     let topics = vec![OffsetForLeaderTopic { topic: "t".into(), partitions }];
     let request = OffsetForLeaderEpochRequest { topics, ..Default::default() };
     let answer: OffsetForLeaderEpochResponse = client.ask(4, &request);

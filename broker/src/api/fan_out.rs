@@ -41,6 +41,11 @@ impl<E> Split<E> {
         Self { count, shares }
     }
 
+    /// How many owners are asked.
+    pub fn shards(&self) -> usize {
+        self.shares.len()
+    }
+
     /// Hands each owner its command. Returns when all have been queued, in request order of earlier calls.
     pub async fn ask<R>(
         self,

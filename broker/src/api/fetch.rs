@@ -1,6 +1,8 @@
 //! Fetch: bring the session up to date, ask the owners, let them wait together, assemble in session order.
 //! Never copies records: the response carries slices of memory and file ranges.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,11 +18,13 @@ use super::fetch_session::{Answered, NO_SESSION, Plan, SessionRequest, TopicKey,
 use super::request::{PeerFault, Request};
 use super::response::{Head, Response, reply};
 use crate::metadata::Image;
-use crate::partition::{FetchEntry, Fetched, PartitionId};
+use crate::partition::{FetchEntry, Fetched, NO_EPOCH, PartitionId};
 use crate::shard::{Command, FetchGate, FetchTerms, OpenOnDrop};
 
 /// The first version that names topics by id.
 const BY_TOPIC_ID: i16 = 13;
+/// The first version that says who asks in `replica_state`.
+const BY_REPLICA_STATE: i16 = 15;
 /// The isolation level of a reader of committed records.
 pub(super) const READ_COMMITTED: i8 = 1;
 
@@ -28,14 +32,23 @@ pub(super) const READ_COMMITTED: i8 = 1;
 struct Limits {
     max_wait: Duration,
     min_bytes: u64,
-    max_bytes: u32,
+    /// As the request has it, below the broker's ceiling; a negative one is an error to whoever reads by it.
+    max_bytes: i32,
     read_committed: bool,
+    /// Only another broker may ask as a replica.
+    is_replica: bool,
+}
+
+impl Limits {
+    fn response_bytes(&self) -> u64 {
+        u64::try_from(self.max_bytes).unwrap_or(0)
+    }
 }
 
 pub async fn handle(client: &Rc<Client>, mut request: Request) -> Result<Response, PeerFault> {
     let head = Head::from(&request);
     let body: FetchRequest = request.body()?;
-    let limits = limits(client, &body);
+    let limits = limits(client, &body, head.version);
     let answering = Answering { client, head };
     let plan = client.state.sessions.borrow_mut().plan(session_request(body, head.version), wall_ms());
     Ok(match plan {
@@ -58,14 +71,17 @@ pub async fn handle(client: &Rc<Client>, mut request: Request) -> Result<Respons
     })
 }
 
-fn limits(client: &Client, body: &FetchRequest) -> Limits {
-    let ceiling = client.shard.config().requests.fetch_max_bytes;
-    let max_bytes = u32::try_from(body.max_bytes).unwrap_or(0).min(ceiling);
+fn limits(client: &Client, body: &FetchRequest, version: i16) -> Limits {
+    let ceiling = i32::try_from(client.shard.config().requests.fetch_max_bytes).unwrap_or(i32::MAX);
+    let max_bytes = body.max_bytes.min(ceiling);
+    let replica_id =
+        if version >= BY_REPLICA_STATE { body.replica_state.replica_id } else { body.replica_id };
     Limits {
         max_wait: Duration::from_millis(u64::try_from(body.max_wait_ms).unwrap_or(0)),
-        min_bytes: u64::try_from(body.min_bytes).unwrap_or(0).min(u64::from(max_bytes)),
+        min_bytes: u64::try_from(body.min_bytes.min(max_bytes)).unwrap_or(0),
         max_bytes,
         read_committed: body.isolation_level == READ_COMMITTED,
+        is_replica: replica_id >= 0,
     }
 }
 
@@ -94,9 +110,25 @@ fn session_request(body: FetchRequest, version: i16) -> SessionRequest {
         session_id: body.session_id,
         epoch: body.session_epoch,
         uses_topic_ids,
-        wanted,
+        wanted: each_once(wanted),
         forgotten,
     }
+}
+
+/// As Kafka: what a request says last of a partition holds, at the place where it named it first.
+fn each_once(wanted: Vec<Wanted>) -> Vec<Wanted> {
+    let mut places: HashMap<(TopicKey, i32), usize> = HashMap::with_capacity(wanted.len());
+    let mut kept: Vec<Wanted> = Vec::with_capacity(wanted.len());
+    for one in wanted {
+        match places.entry((one.topic.clone(), one.partition)) {
+            Entry::Occupied(place) => kept[*place.get()] = one,
+            Entry::Vacant(place) => {
+                place.insert(kept.len());
+                kept.push(one);
+            }
+        }
+    }
+    kept
 }
 
 /// Asks the owners for everything that is wanted, and waits until they have found enough together.
@@ -109,20 +141,33 @@ async fn read(client: &Client, limits: &Limits, wanted: Vec<Wanted>) -> Vec<Pair
     if limits.max_wait.is_zero() || found.iter().all(Result::is_err) {
         gate.open();
     }
-    let entries =
-        found.iter().zip(&wanted).filter_map(|(id, w)| id.ok().map(|id| (id, entry(w, limits)))).collect();
-    let terms = FetchTerms { max_bytes: limits.max_bytes, deadline: now() + limits.max_wait, gate };
+    let entries = entries(&found, &wanted, limits);
     let mesh = &client.shard.mesh;
+    let split = Split::new(mesh, entries);
+    let is_shared = split.shards() > 1;
+    let terms = FetchTerms {
+        max_bytes: u32::try_from(limits.response_bytes()).unwrap_or(u32::MAX),
+        deadline: now() + limits.max_wait,
+        gate,
+        is_shared,
+        may_be_cut: is_shared && allowed_together(&wanted) > limits.response_bytes(),
+    };
     let command = |entries, reply_to| Command::Fetch { terms: terms.clone(), entries, reply_to };
-    let mut answers = Split::new(mesh, entries).ask(mesh, command).await.collect().await.into_iter();
+    let mut answers = split.ask(mesh, command).await.collect().await.into_iter();
     let mut answer_of = |id: Result<PartitionId, ErrorCode>| match id {
-        Err(error) => Fetched::refused(error),
+        // Kafka's answer to what it does not know has this list empty, not missing.
+        Err(error) => Fetched { aborted: Some(Vec::new()), ..Fetched::refused(error) },
         Ok(_) => {
             answers.next().expect("an answer for each entry").unwrap_or_else(|r| Fetched::refused(r.code))
         }
     };
     let fetched: Vec<Fetched> = found.into_iter().map(&mut answer_of).collect();
-    within(limits.max_bytes, wanted.into_iter().zip(fetched).collect())
+    within(limits.response_bytes(), wanted.into_iter().zip(fetched).collect())
+}
+
+/// Bytes that the request allows for its partitions together, apart from its own limit.
+fn allowed_together(wanted: &[Wanted]) -> u64 {
+    wanted.iter().map(partition_max_bytes).sum()
 }
 
 fn find(image: &Image, wanted: &Wanted) -> Result<PartitionId, ErrorCode> {
@@ -137,33 +182,46 @@ fn find(image: &Image, wanted: &Wanted) -> Result<PartitionId, ErrorCode> {
     Ok(PartitionId { topic: topic.id, index: wanted.partition })
 }
 
+/// What the owners are asked. Kafka applies a negative limit of the request to the first partition that it reads.
+fn entries(
+    found: &[Result<PartitionId, ErrorCode>],
+    wanted: &[Wanted],
+    limits: &Limits,
+) -> Vec<(PartitionId, FetchEntry)> {
+    let known = found.iter().zip(wanted).filter_map(|(id, wanted)| Some(((*id).ok()?, wanted)));
+    let mut entries: Vec<_> = known.map(|(id, wanted)| (id, entry(wanted, limits))).collect();
+    if let Some((_, first)) = entries.first_mut() {
+        first.max_bytes = first.max_bytes.min(limits.max_bytes);
+    }
+    entries
+}
+
 fn entry(wanted: &Wanted, limits: &Limits) -> FetchEntry {
     FetchEntry {
         fetch_offset: wanted.fetch_offset,
-        max_bytes: partition_max_bytes(wanted),
-        current_leader_epoch: wanted.current_leader_epoch,
+        max_bytes: wanted.max_bytes,
+        // Any negative epoch of a fetch is none; the other requests know only -1 (`FetchRequest.optionalEpoch`).
+        current_leader_epoch: wanted.current_leader_epoch.max(NO_EPOCH),
         last_fetched_epoch: wanted.last_fetched_epoch,
         read_committed: limits.read_committed,
+        is_replica: limits.is_replica,
     }
 }
 
-fn partition_max_bytes(wanted: &Wanted) -> u32 {
-    u32::try_from(wanted.max_bytes).unwrap_or(0)
+fn partition_max_bytes(wanted: &Wanted) -> u64 {
+    u64::try_from(wanted.max_bytes).unwrap_or(0)
 }
 
-/// Each shard kept the limits for itself and let its first batch pass them; together they may be above. What comes
-/// too late waits for the next fetch, but the first batch of the response always goes out (KIP-74).
-fn within(max_bytes: u32, mut pairs: Vec<Pair>) -> Vec<Pair> {
+/// Each shard kept the limits for itself and let its first batch pass them; together they may be above. The first
+/// batch of the response always goes out whole; what follows is cut to what is left, as Kafka's one reader would
+/// have read it, so that nobody waits for ever behind a partition that is never empty (KIP-74).
+fn within(max_bytes: u64, mut pairs: Vec<Pair>) -> Vec<Pair> {
     let mut sent_bytes = 0;
     for (wanted, fetched) in &mut pairs {
-        let bytes = fetched.bytes();
-        let allowed =
-            u64::from(partition_max_bytes(wanted)).min(u64::from(max_bytes).saturating_sub(sent_bytes));
-        if sent_bytes > 0 && bytes > allowed {
-            fetched.parts.clear();
-        } else {
-            sent_bytes += bytes;
+        if sent_bytes > 0 {
+            fetched.cut(partition_max_bytes(wanted).min(max_bytes.saturating_sub(sent_bytes)));
         }
+        sent_bytes += fetched.bytes();
     }
     pairs
 }

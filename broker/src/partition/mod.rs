@@ -26,6 +26,9 @@ pub use types::{
 
 use crate::config::TopicConfig;
 
+/// What a client says that knows no leader epoch.
+pub const NO_EPOCH: i32 = -1;
+
 /// A partition and its log.
 pub struct Partition {
     id: PartitionId,
@@ -104,10 +107,11 @@ impl Partition {
         self.leader_epoch.set(epoch);
     }
 
-    /// Compares the epoch that a client believes in; a negative one believes nothing (KIP-320).
+    /// Compares the epoch that a client believes in (KIP-320). As in Kafka, a negative one is an epoch long gone, but
+    /// for the one that stands for none.
     fn check_epoch(&self, believed: i32) -> Result<(), Refusal> {
         match believed {
-            ..0 => Ok(()),
+            NO_EPOCH => Ok(()),
             e if e < self.leader_epoch.get() => Err(ErrorCode::FENCED_LEADER_EPOCH.into()),
             e if e > self.leader_epoch.get() => Err(ErrorCode::UNKNOWN_LEADER_EPOCH.into()),
             _ => Ok(()),

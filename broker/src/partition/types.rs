@@ -51,11 +51,14 @@ pub struct Produced {
 #[derive(Debug, Clone, Copy)]
 pub struct FetchEntry {
     pub fetch_offset: i64,
-    pub max_bytes: u32,
+    /// Kafka fails to read by a negative one.
+    pub max_bytes: i32,
     pub current_leader_epoch: i32,
     pub last_fetched_epoch: i32,
     /// Up to the last stable offset, instead of the high watermark.
     pub read_committed: bool,
+    /// Asked as another broker asks. No partition has a replica on another broker.
+    pub is_replica: bool,
 }
 
 /// What one partition answers to a fetch.
@@ -71,6 +74,8 @@ pub struct Fetched {
     /// What a reader of committed records must leave out of `parts`; `None` for others, and where nothing was read.
     pub aborted: Option<Vec<AbortedTransaction>>,
     pub parts: Vec<FetchedPart>,
+    /// The size of the first batch in `parts`, where the answer may have to be cut.
+    pub first_batch_bytes: Option<u64>,
 }
 
 impl Fetched {
@@ -85,7 +90,18 @@ impl Fetched {
             diverging: None,
             aborted: None,
             parts: Vec::new(),
+            first_batch_bytes: None,
         }
+    }
+
+    /// Keeps what Kafka would have read within `limit`: as many bytes, but nothing if the first batch is not whole.
+    pub fn cut(&mut self, limit: u64) {
+        if self.bytes() <= limit {
+            return;
+        }
+        let first_is_whole = self.first_batch_bytes.is_some_and(|first| first <= limit);
+        let parts = std::mem::take(&mut self.parts);
+        self.parts = if first_is_whole { head(parts, limit) } else { Vec::new() };
     }
 
     /// Bytes of records in this answer.
@@ -112,6 +128,31 @@ impl FetchedPart {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    fn truncated(self, len: u64) -> Self {
+        match self {
+            Self::Memory(bytes) => {
+                let end = usize::try_from(len).unwrap_or(usize::MAX).min(bytes.len());
+                Self::Memory(bytes.slice(..end))
+            }
+            Self::File(range) => Self::File(FileRange { len: range.len.min(len), ..range }),
+        }
+    }
+}
+
+/// The first `len` bytes of consecutive parts.
+pub(super) fn head(parts: Vec<FetchedPart>, len: u64) -> Vec<FetchedPart> {
+    let mut left = len;
+    let mut kept = Vec::with_capacity(parts.len());
+    for part in parts {
+        if left == 0 {
+            break;
+        }
+        let part = part.truncated(left);
+        left -= part.len();
+        kept.push(part);
+    }
+    kept
 }
 
 /// Which offset is asked for.
@@ -146,4 +187,33 @@ pub struct PartitionSize {
     pub topic: Str,
     pub log_dir: usize,
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fetched(first_batch_bytes: Option<u64>) -> Fetched {
+        let parts = [&b"0123456789"[..], b"abcdefghij"];
+        let parts = parts.iter().map(|bytes| FetchedPart::Memory(Bytes::from_static(bytes))).collect();
+        Fetched { parts, first_batch_bytes, ..Fetched::refused(ErrorCode::NONE) }
+    }
+
+    #[test]
+    fn an_answer_is_cut_to_the_limit_when_its_first_batch_is_within() {
+        for (limit, left) in
+            [(20, 20), (30, 20), (19, 19), (12, 12), (10, 10), (9, 9), (8, 8), (7, 0), (0, 0)]
+        {
+            let mut answer = fetched(Some(8));
+            answer.cut(limit);
+            assert_eq!(answer.bytes(), left, "at {limit}");
+        }
+    }
+
+    #[test]
+    fn an_answer_whose_first_batch_has_no_known_size_is_not_cut_in_the_middle() {
+        let mut answer = fetched(None);
+        answer.cut(19);
+        assert_eq!(answer.bytes(), 0);
+    }
 }

@@ -28,6 +28,10 @@ pub struct FetchTerms {
     pub max_bytes: u32,
     pub deadline: Monotonic,
     pub gate: Arc<FetchGate>,
+    /// Other shards answer the same request.
+    pub is_shared: bool,
+    /// What they answer together may be above `max_bytes`, and is cut to it then.
+    pub may_be_cut: bool,
 }
 
 /// Everything that one core may ask of another.

@@ -94,15 +94,30 @@ async fn read_all(terms: &FetchTerms, places: Vec<Place>) -> Answers<Fetched> {
     let mut answers = Vec::with_capacity(places.len());
     for place in places {
         let answer = match place {
-            Ok((partition, entry)) => Ok(partition.fetch(&entry, clamp(left_bytes), nothing_yet).await),
+            Ok((partition, entry)) => Ok(read_one(terms, &partition, &entry, left_bytes, nothing_yet).await),
             Err(refusal) => Err(refusal),
         };
         let bytes = answer.as_ref().map_or(0, Fetched::bytes);
         nothing_yet &= bytes == 0;
-        left_bytes = left_bytes.saturating_sub(bytes);
+        // A batch above the limit is sent only by the shard whose records come first. Others must not go without
+        // for it.
+        if bytes <= left_bytes || !terms.is_shared {
+            left_bytes = left_bytes.saturating_sub(bytes);
+        }
         answers.push(answer);
     }
     answers
+}
+
+async fn read_one(
+    terms: &FetchTerms,
+    partition: &Rc<Partition>,
+    entry: &FetchEntry,
+    left_bytes: u64,
+    nothing_yet: bool,
+) -> Fetched {
+    let fetched = partition.fetch(entry, clamp(left_bytes), nothing_yet).await;
+    if terms.may_be_cut { partition.measured(fetched).await } else { fetched }
 }
 
 fn clamp(bytes: u64) -> u32 {
