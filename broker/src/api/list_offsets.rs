@@ -40,19 +40,26 @@ fn plan(client: &Client, version: i16, body: ListOffsetsRequest) -> AskedByTopic
     let doubled = doubled(&body);
     // As Kafka: a replica is told the end of the log.
     let read_committed = body.isolation_level == READ_COMMITTED && body.replica_id == CONSUMER;
-    let plan_topic = |topic: &Str, partitions: Vec<ListOffsetsPartition>| {
+    let mut told = HashSet::new();
+    let mut is_first = |topic: &Str, p: &ListOffsetsPartition| {
+        let key = (topic.clone(), p.partition_index);
+        !doubled.contains(&key) || told.insert(key)
+    };
+    let mut plan_topic = |topic: &Str, mut partitions: Vec<ListOffsetsPartition>| {
+        partitions.retain(|asked| is_first(topic, asked));
         let check = |asked: ListOffsetsPartition| {
             let is_doubled = doubled.contains(&(topic.clone(), asked.partition_index));
             let checked = check(client, topic, version, &asked, is_doubled);
             let query = |id| (id, query(&asked, read_committed));
             (asked.partition_index, checked.map(query))
         };
-        partitions.into_iter().map(check).collect()
+        partitions.into_iter().map(check).collect::<Vec<_>>()
     };
-    body.topics.into_iter().map(|t| (t.name.clone(), plan_topic(&t.name, t.partitions))).collect()
+    let planned = body.topics.into_iter().map(|t| (t.name.clone(), plan_topic(&t.name, t.partitions)));
+    planned.filter(|(_, partitions)| !partitions.is_empty()).collect()
 }
 
-/// A partition that a request names twice is refused both times.
+/// A partition that a request names more than once is refused, and told once.
 fn doubled(body: &ListOffsetsRequest) -> HashSet<(Str, i32)> {
     let mut seen = HashSet::new();
     let all =

@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use kring_runtime::{Monotonic, now, wall_ms};
-use kring_wire::messages::produce_request::{PartitionProduceData, ProduceRequest};
+use kring_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kring_wire::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
     TopicProduceResponse,
 };
 use kring_wire::record::{
-    Codec, Compression, CrcSet, RecordError, Rules, TimestampType, ValidatedBatch, verify_crcs,
+    BatchHeader, Codec, Compression, CrcSet, RecordError, Rules, TimestampType, verify_crcs,
 };
 use kring_wire::{ErrorCode, Str, Uuid};
 
@@ -24,7 +24,7 @@ use super::response::{Head, Response, reply};
 use super::{Client, Pending, leader_hints};
 use crate::config::{self, BrokerCompression, TopicConfig};
 use crate::metadata;
-use crate::partition::{Acks, PartitionId, Produced, Refusal};
+use crate::partition::{Acks, Offered, PartitionId, Produced, Refusal};
 use crate::shard::Command;
 
 /// The first version with leader hints (KIP-951).
@@ -38,19 +38,25 @@ enum Outcome {
     /// Handed to its owner: the answer comes at this place of what was asked.
     Asked(usize),
     Refused(PartitionProduceResponse),
+    /// The same, but the owner is asked at this place where its log starts.
+    RefusedByLog(usize, PartitionProduceResponse),
 }
 
 struct Plan {
     response: Vec<(TopicProduceResponse, Vec<(i32, Outcome)>)>,
-    entries: Vec<(PartitionId, ValidatedBatch)>,
+    entries: Vec<(PartitionId, Offered)>,
 }
 
 /// Hands the batches to their owners; what is left is to wait.
 pub async fn start(client: &Rc<Client>, mut request: Request) -> Result<Pending, PeerFault> {
     let head = Head::from(&request);
     let body: ProduceRequest = request.body()?;
+    if body.transactional_id.is_none() && has_transactional_records(&body) {
+        let refused = refuse_all(&body, |_| ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+        return Ok(ready(if body.acks == 0 { Response::Close } else { reply(&head, &refused) }));
+    }
     let Some(acks) = acks_of(body.acks) else {
-        return Ok(ready(reply(&head, &refuse_all(&body, ErrorCode::INVALID_REQUIRED_ACKS))));
+        return Ok(ready(reply(&head, &refuse_acks(client, &head, &body))));
     };
     let Plan { response, entries } = Planner::new(client, &head, &body).plan();
     let deadline = deadline(body.timeout_ms);
@@ -64,6 +70,22 @@ pub async fn start(client: &Rc<Client>, mut request: Request) -> Result<Pending,
 fn deadline(timeout_ms: i32) -> Monotonic {
     let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     now() + timeout.max(SHORTEST_WAIT)
+}
+
+/// As Kafka looks for them: in the first batch for each partition.
+fn has_transactional_records(body: &ProduceRequest) -> bool {
+    let mut records = body.topic_data.iter().flat_map(|t| &t.partition_data).filter_map(bytes_of);
+    records.any(|bytes| BatchHeader::parse(bytes).is_some_and(|header| header.is_transactional()))
+}
+
+/// Which partitions there are is looked up before the acks are looked at.
+fn refuse_acks(client: &Client, head: &Head, body: &ProduceRequest) -> ProduceResponse {
+    let planner = Planner::new(client, head, body);
+    let refuse = |topic: &TopicProduceData| match planner.target(&topic.name, topic.topic_id) {
+        Err(missing) if missing != ErrorCode::INVALID_TOPIC_EXCEPTION => missing,
+        _ => ErrorCode::INVALID_REQUIRED_ACKS,
+    };
+    refuse_all(body, refuse)
 }
 
 fn ready(response: Response) -> Pending {
@@ -88,12 +110,16 @@ async fn finish(
 ) -> Result<Response, PeerFault> {
     let mut answers: Vec<Option<Result<Produced, Refusal>>> =
         asked.collect().await.into_iter().map(Some).collect();
+    let mut answer_at = |place: usize| answers[place].take().expect("one answer for one place");
     let mut body = ProduceResponse::default();
     for (mut topic, outcomes) in planned {
         let answered = outcomes.into_iter().map(|(index, outcome)| match outcome {
             Outcome::Refused(refused) => refused,
-            Outcome::Asked(place) => {
-                answered(index, answers[place].take().expect("one answer for one place"))
+            Outcome::Asked(place) => answered(index, answer_at(place)),
+            Outcome::RefusedByLog(place, refused) => {
+                let log_start_offset =
+                    answer_at(place).map_or_else(|r| r.log_start_offset, |p| p.log_start_offset);
+                PartitionProduceResponse { log_start_offset, ..refused }
             }
         });
         topic.partition_responses = answered.collect();
@@ -136,7 +162,8 @@ fn without_answer(body: &ProduceResponse) -> Response {
 fn answered(index: i32, answer: Result<Produced, Refusal>) -> PartitionProduceResponse {
     match answer {
         Err(refusal) => {
-            PartitionProduceResponse { error_message: refusal.message, ..refused(index, refusal.code) }
+            let Refusal { code, message: error_message, log_start_offset } = refusal;
+            PartitionProduceResponse { error_message, log_start_offset, ..refused(index, code) }
         }
         // Kafka tells the offsets of a batch that was appended and not confirmed in time (DelayedProduce).
         Ok(produced) => PartitionProduceResponse {
@@ -161,11 +188,11 @@ fn refused(index: i32, error: ErrorCode) -> PartitionProduceResponse {
     }
 }
 
-fn refuse_all(body: &ProduceRequest, error: ErrorCode) -> ProduceResponse {
+fn refuse_all(body: &ProduceRequest, error: impl Fn(&TopicProduceData) -> ErrorCode) -> ProduceResponse {
     let topics = body.topic_data.iter().map(|topic| TopicProduceResponse {
         name: topic.name.clone(),
         topic_id: topic.topic_id,
-        partition_responses: topic.partition_data.iter().map(|p| refused(p.index, error)).collect(),
+        partition_responses: topic.partition_data.iter().map(|p| refused(p.index, error(topic))).collect(),
     });
     ProduceResponse { responses: topics.collect(), ..ProduceResponse::default() }
 }
@@ -178,7 +205,7 @@ struct Planner<'a> {
     crcs: CrcSet,
     next_crc: usize,
     now_ms: i64,
-    entries: Vec<(PartitionId, ValidatedBatch)>,
+    entries: Vec<(PartitionId, Offered)>,
 }
 
 /// A topic that takes records.
@@ -248,12 +275,12 @@ impl<'a> Planner<'a> {
         }
         let records = bytes_of(data).cloned().unwrap_or_default();
         match self.client.validate(&records, crc_is_good, &target.rules, self.now_ms) {
-            // No transaction can have begun: there is no coordinator for them yet.
+            // There is no coordinator of transactions yet, and so none that knows the transactional id.
             Ok(batch) if batch.header().is_transactional() => {
-                Outcome::Refused(refused(data.index, ErrorCode::INVALID_TXN_STATE))
+                Outcome::Refused(refused(data.index, ErrorCode::INVALID_PRODUCER_ID_MAPPING))
             }
-            Ok(batch) => self.ask(PartitionId { topic: target.id, index: data.index }, batch),
-            Err(error) => Outcome::Refused(invalid(&target.name, data.index, &error)),
+            Ok(batch) => Outcome::Asked(self.ask(target, data.index, Ok(batch))),
+            Err(error) => self.refuse(target, data.index, &error),
         }
     }
 
@@ -263,9 +290,18 @@ impl<'a> Planner<'a> {
         partition.is_some_and(|partition| lacks_replicas(partition, target.min_insync_replicas))
     }
 
-    fn ask(&mut self, id: PartitionId, batch: ValidatedBatch) -> Outcome {
-        self.entries.push((id, batch));
-        Outcome::Asked(self.entries.len() - 1)
+    fn refuse(&mut self, target: &Target, index: i32, error: &RecordError) -> Outcome {
+        let refused = invalid(&target.name, index, error);
+        if !error.is_refused_by_log() {
+            return Outcome::Refused(refused);
+        }
+        Outcome::RefusedByLog(self.ask(target, index, Err(ErrorCode(error.code()))), refused)
+    }
+
+    /// The place of the owner's answer.
+    fn ask(&mut self, target: &Target, index: i32, offered: Offered) -> usize {
+        self.entries.push((PartitionId { topic: target.id, index }, offered));
+        self.entries.len() - 1
     }
 
     fn take_crc(&mut self) -> bool {

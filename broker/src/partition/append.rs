@@ -31,7 +31,7 @@ impl Partition {
             }
             // Where there is no room, the gap may be what was refused a moment ago: the producer is to send that again, and
             // not to take its numbers for lost.
-            Err(refusal) => self.check_room().and(Err(refusal)),
+            Err(refusal) => self.check_room().and(Err(self.refused(refusal.code))),
         }
     }
 
@@ -49,6 +49,11 @@ impl Partition {
     /// records over already.
     pub async fn committed(self: Rc<Self>, end: Offset) -> Result<(), Refusal> {
         self.log().wait_committed(end).await.map_err(|error| refusal_of(&error))
+    }
+
+    /// As Kafka refuses what its log has looked at: with where the log starts.
+    pub fn refused(&self, code: ErrorCode) -> Refusal {
+        Refusal { log_start_offset: self.log().offsets().start().0, ..Refusal::from(code) }
     }
 
     fn append_new(&self, mut batch: ValidatedBatch) -> Result<Appended, Refusal> {

@@ -20,7 +20,7 @@ pub use append::Appended;
 pub use read::News;
 pub use replay::Replay;
 pub use types::{
-    Acks, EpochQuery, FetchEntry, Fetched, FetchedPart, ListedOffset, OffsetQuery, PartitionId,
+    Acks, EpochQuery, FetchEntry, Fetched, FetchedPart, ListedOffset, Offered, OffsetQuery, PartitionId,
     PartitionSize, Produced, Refusal,
 };
 
@@ -153,7 +153,7 @@ fn max_segment_ms(config: &TopicConfig) -> i64 {
 
 /// A passing error says what it is: the operator reads it in the client's log, and all clients try again.
 fn told(code: ErrorCode, error: &LogError) -> Refusal {
-    Refusal { code, message: Some(error.to_string().into()) }
+    Refusal { message: Some(error.to_string().into()), ..Refusal::from(code) }
 }
 
 /// Kafka's code for what a log refuses: the one place that maps them.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use kring_runtime::disk::FileRange;
 use kring_storage::AbortedTransaction;
+use kring_wire::record::ValidatedBatch;
 use kring_wire::{ErrorCode, Str, Uuid};
 
 /// A refusal for one partition, as the client will see it.
@@ -10,13 +11,19 @@ use kring_wire::{ErrorCode, Str, Uuid};
 pub struct Refusal {
     pub code: ErrorCode,
     pub message: Option<Str>,
+    /// Where the log starts, for some of what is refused to a producer; -1 for the rest.
+    pub log_start_offset: i64,
 }
 
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
-        Self { code, message: None }
+        Self { code, message: None, log_start_offset: -1 }
     }
 }
+
+/// What a producer hands in for one partition: a batch, or one that is refused already and for which the owner only
+/// tells where its log starts.
+pub type Offered = Result<ValidatedBatch, ErrorCode>;
 
 /// A partition as the shards name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use kring_runtime::Monotonic;
 use kring_runtime::channel::ReplySender;
-use kring_wire::record::ValidatedBatch;
 
 use super::gate::FetchGate;
 use crate::controller::{ControllerReply, ControllerRequest, PartitionKey};
 use crate::group::messages::{Reply as GroupReply, Request as GroupRequest};
 use crate::metadata::Image;
 use crate::partition::{
-    Acks, EpochQuery, FetchEntry, Fetched, ListedOffset, OffsetQuery, PartitionId, PartitionSize, Produced,
-    Refusal,
+    Acks, EpochQuery, FetchEntry, Fetched, ListedOffset, Offered, OffsetQuery, PartitionId, PartitionSize,
+    Produced, Refusal,
 };
 
 /// Where a reply goes: back to the core that asked.
@@ -40,7 +39,7 @@ pub enum Command {
         acks: Acks,
         /// Until when acks=all waits.
         deadline: Monotonic,
-        entries: Vec<(PartitionId, ValidatedBatch)>,
+        entries: Vec<(PartitionId, Offered)>,
         reply_to: ReplyTo<Answers<Produced>>,
     },
     Fetch {

@@ -8,12 +8,11 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, join_all, select};
 use kring_runtime::{Interval, Monotonic, fs, sleep_until, wall_ms};
 use kring_storage::LogDir;
-use kring_wire::record::ValidatedBatch;
 
 use super::{Answers, Shard};
 use crate::partition::{
-    Acks, Appended, EpochQuery, ListedOffset, OffsetQuery, Partition, PartitionId, PartitionSize, Produced,
-    Refusal,
+    Acks, Appended, EpochQuery, ListedOffset, Offered, OffsetQuery, Partition, PartitionId, PartitionSize,
+    Produced, Refusal,
 };
 
 /// A batch in its log, with the log to wait for.
@@ -25,9 +24,9 @@ impl Shard {
         &self,
         acks: Acks,
         deadline: Monotonic,
-        entries: Vec<(PartitionId, ValidatedBatch)>,
+        entries: Vec<(PartitionId, Offered)>,
     ) -> impl Future<Output = Answers<Produced>> + use<> {
-        let appended: Vec<_> = entries.into_iter().map(|(id, batch)| self.append(id, batch)).collect();
+        let appended: Vec<_> = entries.into_iter().map(|(id, offered)| self.append(id, offered)).collect();
         async move {
             let mut patience = Patience { timer: pin!(sleep_until(deadline)), is_over: false };
             let mut answers = Vec::with_capacity(appended.len());
@@ -38,8 +37,9 @@ impl Shard {
         }
     }
 
-    fn append(&self, id: PartitionId, batch: ValidatedBatch) -> Result<Accepted, Refusal> {
+    fn append(&self, id: PartitionId, offered: Offered) -> Result<Accepted, Refusal> {
         let partition = self.partition(id)?;
+        let batch = offered.map_err(|code| partition.refused(code))?;
         let appended = partition.append(batch)?;
         Ok((partition, appended))
     }

@@ -287,6 +287,18 @@ impl RecordError {
         }
     }
 
+    /// Whether the batch was well enough for Kafka to have it refused by the partition's log, which tells where the
+    /// log starts. What is refused before, and a corrupt or too large batch, is answered without (`ReplicaManager`).
+    pub fn is_refused_by_log(&self) -> bool {
+        match self {
+            RecordError::NoBatch | RecordError::MoreThanOneBatch | RecordError::OldMagic(_) => false,
+            _ => matches!(
+                self.code(),
+                code::INVALID_RECORD | code::INVALID_TIMESTAMP | code::UNKNOWN_SERVER_ERROR
+            ),
+        }
+    }
+
     /// The refused records, for the response's record errors.
     pub fn record_faults(&self) -> &[RecordFault] {
         match self {
