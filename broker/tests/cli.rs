@@ -100,9 +100,14 @@ struct Running {
 impl Running {
     fn start(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("kring runs");
-        let out = BufReader::new(child.stdout.take().expect("a pipe"));
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let lines = lines_of(child.stdout.take().expect("a pipe"));
+        Self { child, lines }
+    }
+
+    /// The same for a command of which the complaints matter.
+    fn start_reading_errors(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kring runs");
+        let lines = lines_of(child.stderr.take().expect("a pipe"));
         Self { child, lines }
     }
 
@@ -119,6 +124,13 @@ impl Running {
     fn end(&mut self) -> Option<i32> {
         exit_code(&mut self.child)
     }
+}
+
+fn lines_of(out: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    let out = BufReader::new(out);
+    std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    lines
 }
 
 impl Drop for Running {
@@ -215,8 +227,8 @@ fn a_batch_that_the_topic_refuses_is_cut_until_it_fits() {
     let input: String = (0..300).map(|n| format!("{n}\n")).collect();
     bench.feed(&["produce", "small"], &input);
     assert_eq!(bench.run(&["consume", "small", "--from-beginning", "--exit"]), input);
-    let refusal = bench.refusal(&["produce", "small"], &"x".repeat(500));
-    assert!(refusal.contains("MESSAGE_TOO_LARGE"), "{refusal}");
+    let refusal = bench.refusal(&["produce", "small"], &format!("fits\n{}\n", "x".repeat(500)));
+    assert!(refusal.contains("MESSAGE_TOO_LARGE") && refusal.contains("line 2 "), "{refusal}");
 }
 
 #[test]
@@ -248,6 +260,34 @@ fn an_interrupted_producer_has_sent_what_it_read() {
     producer.interrupt();
     assert_eq!(producer.end(), Some(0));
     assert_eq!(consumer.line(), "half");
+}
+
+#[test]
+fn a_producer_that_waits_for_its_broker_says_so_and_ends_when_it_is_told_to() {
+    let dir = TempDir::new("cli-waits");
+    let broker = Broker::start(&dir.0, &["--shards", "1"]);
+    broker.connect().create_topic("t", 1);
+    let mut producer =
+        Running::start_reading_errors(&mut kring(&["produce", "t", "--server", &broker.address]));
+    let mut input = producer.child.stdin.take().expect("a pipe");
+    let mut consumer = Running::start({
+        let mut command = kring(&["consume", "t", "--from-beginning", "--server", &broker.address]);
+        command.stderr(Stdio::null());
+        command
+    });
+    writeln!(input, "taken").expect("the producer reads");
+    assert_eq!(consumer.line(), "taken");
+    broker.kill();
+    writeln!(input, "not taken").expect("the producer reads");
+    let complaint = producer.line();
+    assert!(complaint.ends_with("trying again"), "{complaint}");
+    producer.interrupt();
+    let asked = Instant::now();
+    assert_eq!(producer.end(), Some(1));
+    assert!(asked.elapsed() < PATIENCE / 2, "it does not try to the end");
+    assert!(producer.line().contains("stopped before every record was acknowledged"));
+    consumer.interrupt();
+    consumer.end();
 }
 
 /// Runs a consumer whose reader goes away after the first line.

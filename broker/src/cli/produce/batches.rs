@@ -9,6 +9,8 @@ use kring_wire::record::{BatchBuilder, BuildError, Compression, ValidatedBatch};
 const BATCH_BYTES: usize = 1_000_000;
 
 pub(super) struct NewRecord {
+    /// Where it stood in the input, from 1.
+    pub(super) line: u64,
     pub(super) timestamp: i64,
     pub(super) key: Option<Bytes>,
     pub(super) value: Bytes,
@@ -52,6 +54,11 @@ impl Batch {
             builder.append(record.timestamp, record.key.as_deref(), Some(&record.value))?;
         }
         builder.build()
+    }
+
+    /// The lines of its first and its last record.
+    pub(super) fn lines(&self) -> Option<(u64, u64)> {
+        Some((self.records.first()?.line, self.records.last()?.line))
     }
 
     fn add(&mut self, record: NewRecord) {
@@ -102,6 +109,11 @@ impl Batches {
         self.waiting.iter().filter_map(|(partition, queue)| Some((*partition, queue.front()?)))
     }
 
+    /// The first batch of `partition`.
+    pub(super) fn front(&self, partition: i32) -> Option<&Batch> {
+        self.waiting.get(&partition)?.front()
+    }
+
     /// The first batch of `partition` is acknowledged. Says how many records it had.
     pub(super) fn done(&mut self, partition: i32) -> usize {
         let Some(queue) = self.waiting.get_mut(&partition) else { return 0 };
@@ -130,7 +142,7 @@ mod tests {
     use super::*;
 
     fn record(value: usize) -> NewRecord {
-        NewRecord { timestamp: 0, key: None, value: Bytes::from(vec![b'x'; value]) }
+        NewRecord { line: 1, timestamp: 0, key: None, value: Bytes::from(vec![b'x'; value]) }
     }
 
     fn sizes(batches: &mut Batches, partition: i32) -> Vec<usize> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::future::or;
 use kring_runtime::channel::{self, Receiver, Sender};
-use kring_runtime::{Queue, Task, blocking, now, signal, spawn, timeout_at, wall_ms};
+use kring_runtime::{Queue, Task, blocking, now, signal, sleep, spawn, timeout_at, wall_ms};
 use kring_wire::Str;
 use kring_wire::record::{Codec, Compression};
 
@@ -32,9 +32,18 @@ const CHUNKS_AHEAD: usize = 8;
 const LINGER: Duration = Duration::from_millis(5);
 /// What is collected before it is sent.
 const ROUND_BYTES: usize = 4 << 20;
+/// How long a user who stops the command waits for what has been read to be acknowledged.
+const GRACE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: ProduceArgs) -> std::result::Result<(), String> {
-    shard::run(move || produce(args.clone()))
+    shard::run(move || or(produce(args.clone()), given_up()))
+}
+
+/// Ends when the user does not wait any longer.
+async fn given_up() -> Result<()> {
+    signal::shutdown().await;
+    sleep(GRACE).await;
+    Err(ClientError::Plain("stopped before every record was acknowledged".to_owned()))
 }
 
 async fn produce(args: ProduceArgs) -> Result<()> {
@@ -48,6 +57,7 @@ async fn produce(args: ProduceArgs) -> Result<()> {
         lines: Lines::new(args.key_separator.map(String::into_bytes)),
         partitioner: Partitioner::new(topic.partitions.len(), args.partition),
         batches: Batches::new(),
+        lines_read: 0,
         sender: RecordSender::new(client, topic, compression(args.compression)).await?,
     };
     while producer.collect().await? == Input::MORE {
@@ -71,6 +81,7 @@ struct Producer {
     lines: Lines,
     partitioner: Partitioner,
     batches: Batches,
+    lines_read: u64,
     sender: RecordSender,
 }
 
@@ -112,7 +123,8 @@ impl Producer {
     fn add(&mut self, line: Bytes) {
         let (key, value) = self.lines.split(line);
         let partition = self.partitioner.choose(key.as_deref());
-        self.batches.add(partition, NewRecord { timestamp: wall_ms(), key, value });
+        self.lines_read += 1;
+        self.batches.add(partition, NewRecord { line: self.lines_read, timestamp: wall_ms(), key, value });
     }
 
     async fn flush(&mut self) -> Result<()> {

@@ -1,10 +1,13 @@
 //! Sends batches to the leaders of their partitions until all are acknowledged. One batch of a partition is on its
 //! way at a time, so that order holds when it must be sent again; an idempotent producer stores it once.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_lite::future::{or, pending};
 use futures_util::future::join_all;
+use kring_runtime::sleep;
 use kring_wire::messages::init_producer_id_request::InitProducerIdRequest;
 use kring_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kring_wire::messages::produce_response::{PartitionProduceResponse, ProduceResponse};
@@ -15,11 +18,14 @@ use super::batches::{Batch, Batches, ProducerIdentity};
 use crate::cli::client::metadata::Topic;
 use crate::cli::client::offsets::by_leader;
 use crate::cli::client::{Client, ClientError, Connection, Patience, RETRY_TIME, Result};
+use crate::cli::complain;
 
 /// Later versions name topics by their ids.
 const PRODUCE_NEWEST: i16 = 12;
 const ALL_IN_SYNC: i16 = -1;
 const ACK_TIME_MS: i32 = 30_000;
+/// A leader that moves is found again sooner.
+const TELL_AFTER: Duration = Duration::from_secs(1);
 /// The broker's own limit, and some time on the way.
 const ANSWER_TIME: Duration = Duration::from_secs(40);
 
@@ -43,11 +49,24 @@ impl Sender {
 
     /// Returns when everything is acknowledged, or when a record is not.
     pub(super) async fn send(&mut self, batches: &mut Batches) -> Result<()> {
+        let trouble = RefCell::new(None);
+        or(self.until_acknowledged(batches, &trouble), told(&trouble)).await
+    }
+
+    async fn until_acknowledged(
+        &mut self,
+        batches: &mut Batches,
+        trouble: &RefCell<Option<ClientError>>,
+    ) -> Result<()> {
         let mut patience = Patience::new(RETRY_TIME);
         while !batches.is_empty() {
             match self.round(batches).await {
-                Ok(()) => patience.renew(),
+                Ok(()) => {
+                    patience.renew();
+                    trouble.take();
+                }
                 Err(error) => {
+                    trouble.replace(Some(error.clone()).filter(ClientError::is_retriable));
                     patience.again(error).await.map_err(unacknowledged)?;
                     self.topic = self.client.topic(&self.topic.name, false).await.map_err(unacknowledged)?;
                 }
@@ -117,7 +136,9 @@ impl Sender {
             }
             ErrorCode::MESSAGE_TOO_LARGE if batches.cut(partition) => Ok(()),
             code => ClientError::check(code.0, answer.error_message.as_ref(), || {
-                format!("records for partition {partition} of topic '{}' were not taken", self.topic.name)
+                let lines = batches.front(partition).and_then(Batch::lines).map_or(String::new(), of_lines);
+                let topic = &self.topic.name;
+                format!("records{lines} for partition {partition} of topic '{topic}' were not taken")
             }),
         }
     }
@@ -127,6 +148,21 @@ impl Sender {
         let sequence = self.sequences.entry(partition).or_default();
         *sequence = ((*sequence as usize + records) % (i32::MAX as usize + 1)) as i32;
     }
+}
+
+/// Says once what does not pass soon, so that the user knows what is waited for. Never ends.
+async fn told(trouble: &RefCell<Option<ClientError>>) -> Result<()> {
+    loop {
+        sleep(TELL_AFTER).await;
+        if let Some(error) = trouble.take() {
+            complain(&format!("{error}; trying again"));
+            return pending().await;
+        }
+    }
+}
+
+fn of_lines((first, last): (u64, u64)) -> String {
+    if first == last { format!(" of line {first}") } else { format!(" of lines {first} to {last}") }
 }
 
 /// Without an identity where the broker gives none: then a record may be stored twice when an answer is lost.
