@@ -70,6 +70,11 @@ pub fn read_text(path: &std::path::Path) -> std::io::Result<String> {
     fs::read_to_string(path)
 }
 
+/// The bytes of such a file.
+pub fn read_bytes(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    fs::read(path)
+}
+
 /// Whether standard output is a pipe or a terminal whose other end is closed: what is written would not be read.
 pub fn stdout_reader_is_gone() -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};

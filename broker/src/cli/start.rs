@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::StartArgs;
 use crate::boot::{self, Plan};
-use crate::config::{BrokerConfig, ConfigNotice, Flags};
+use crate::config::{BrokerConfig, ConfigNotice, Flags, properties_file};
 
 pub(super) fn run(args: StartArgs) -> Result<(), String> {
     log_to_stderr();
@@ -36,7 +36,8 @@ fn configure(args: &StartArgs) -> Result<(BrokerConfig, Vec<ConfigNotice>), Stri
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    process::read_text(path)
+    process::read_bytes(path)
+        .map(|bytes| properties_file::decode(&bytes))
         .map_err(|error| format!("the configuration {} cannot be read: {error}", path.display()))
 }
 

@@ -23,6 +23,12 @@ impl fmt::Display for BadEscape {
     }
 }
 
+/// The text of such a file: Java reads its bytes as ISO-8859-1, whatever they were meant to be.
+#[must_use]
+pub fn decode(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
 /// All entries in the order of the file; a key may stand twice.
 ///
 /// # Errors
@@ -31,14 +37,16 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, BadEscape> {
     logical_lines(text).into_iter().map(|(line, content)| entry(line, &content)).collect()
 }
 
-/// Joins continued lines; drops blank lines and comments. A comment is never continued.
+/// Joins continued lines; drops blank lines and comments. A comment is never continued, and begins wherever its line
+/// has nothing before it.
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut done = Vec::new();
     let mut open: Option<(usize, String)> = None;
     for (index, raw) in split_lines(text).enumerate() {
         let part = raw.trim_start_matches(is_blank);
-        let is_fresh = open.is_none();
+        let is_fresh = open.as_ref().is_none_or(|(_, joined)| joined.is_empty());
         if is_fresh && (part.is_empty() || part.starts_with(['#', '!'])) {
+            open = None;
             continue;
         }
         let (start, mut joined) = open.take().unwrap_or((index + 1, String::new()));
@@ -88,21 +96,26 @@ fn split_key(content: &str) -> (&str, &str) {
     (key, rest.trim_start_matches(is_blank))
 }
 
+/// Escapes are of UTF-16: two of them may make one character. Half of a pair has no meaning alone and becomes the
+/// replacement character.
 fn unescape(line: usize, text: &str) -> Result<String, BadEscape> {
-    let mut out = String::with_capacity(text.len());
+    let mut out: Vec<u16> = Vec::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
+        let escaped = if c == '\\' { chars.next() } else { None };
+        match escaped {
             Some('u') => out.push(unicode(&mut chars).ok_or(BadEscape { line })?),
-            Some(escaped) => out.push(control(escaped)),
-            None => {}
+            Some(escaped) => push(&mut out, control(escaped)),
+            // A backslash at the very end stands for nothing.
+            None if c == '\\' => {}
+            None => push(&mut out, c),
         }
     }
-    Ok(out)
+    Ok(String::from_utf16_lossy(&out))
+}
+
+fn push(out: &mut Vec<u16>, c: char) {
+    out.extend_from_slice(c.encode_utf16(&mut [0; 2]));
 }
 
 fn control(escaped: char) -> char {
@@ -115,13 +128,12 @@ fn control(escaped: char) -> char {
     }
 }
 
-/// Half of a surrogate pair has no meaning alone and becomes the replacement character.
-fn unicode(chars: &mut std::str::Chars<'_>) -> Option<char> {
+fn unicode(chars: &mut std::str::Chars<'_>) -> Option<u16> {
     let mut code = 0;
     for _ in 0..4 {
         code = code * 16 + chars.next()?.to_digit(16)?;
     }
-    Some(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
+    u16::try_from(code).ok()
 }
 
 #[cfg(test)]
@@ -137,6 +149,99 @@ mod tests {
         let mut all = pairs(text);
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
+    }
+
+    /// What `java.util.Properties` made of these bytes (OpenJDK 17); `None` where it threw.
+    #[test]
+    fn tricky_files_are_read_as_java_reads_them() {
+        type Pairs = &'static [(&'static str, &'static str)];
+        let cases: &[(&[u8], Option<Pairs>)] = &[
+            (b"a=b\n", Some(&[("a", "b")])),
+            (b"a:b\n", Some(&[("a", "b")])),
+            (b"a b\n", Some(&[("a", "b")])),
+            (b"a = b\n", Some(&[("a", "b")])),
+            (b"a\t:\tb", Some(&[("a", "b")])),
+            (b" \x0c a  = : b", Some(&[("a", ": b")])),
+            (b"a==b", Some(&[("a", "=b")])),
+            (b"a : = b", Some(&[("a", "= b")])),
+            (b"a =: b", Some(&[("a", ": b")])),
+            (b"!c\n#d\na=b", Some(&[("a", "b")])),
+            (b"a=1\\\n  2\\\n\n3=4", Some(&[("a", "12"), ("3", "4")])),
+            (b"a=1\\\n#2\n", Some(&[("a", "1#2")])),
+            (b"#c\\\na=b", Some(&[("a", "b")])),
+            (b"a=\\u0041\\u00e9\\u20AC", Some(&[("a", "A\u{e9}\u{20ac}")])),
+            (b"a=\\u00g1", None),
+            (b"a=\\u12", None),
+            (b"a=\\\\u0041", Some(&[("a", "\\u0041")])),
+            (b"\\=a=b", Some(&[("=a", "b")])),
+            (b"a\\ b=c", Some(&[("a b", "c")])),
+            (b"a\\:b:c", Some(&[("a:b", "c")])),
+            (b"caf\xe9=\xfc\xff", Some(&[("caf\u{e9}", "\u{fc}\u{ff}")])),
+            (b"a=caf\xc3\xa9", Some(&[("a", "caf\u{c3}\u{a9}")])),
+            (b"a=b\r\nc=d\re=f", Some(&[("a", "b"), ("c", "d"), ("e", "f")])),
+            (b"a=b\\\r\n c\r\n", Some(&[("a", "bc")])),
+            (b"a=b\\\r c", Some(&[("a", "bc")])),
+            (b"a=b  \n", Some(&[("a", "b  ")])),
+            (b"a", Some(&[("a", "")])),
+            (b"a=", Some(&[("a", "")])),
+            (b"=b", Some(&[("", "b")])),
+            (b":b", Some(&[("", "b")])),
+            (b"  =  ", Some(&[("", "")])),
+            (b"\\", Some(&[("", "")])),
+            (b"a=\\", Some(&[("a", "")])),
+            (b"a=b\\", Some(&[("a", "b")])),
+            (b"a\\", Some(&[("a", "")])),
+            (b"a=x\\qy\\tz\\n\\r\\f", Some(&[("a", "xqy\tz\n\r\u{c}")])),
+            (b"a=\\ud83d\\ude00", Some(&[("a", "\u{1f600}")])),
+            (b"a=1\na=2", Some(&[("a", "2")])),
+            (b"a=\xa0b", Some(&[("a", "\u{a0}b")])),
+            (b"a\xa0=b", Some(&[("a\u{a0}", "b")])),
+            (b"a=b\\\n\\\n c", Some(&[("a", "bc")])),
+            (b"a=b\\\n   \nc=d", Some(&[("a", "b"), ("c", "d")])),
+            (b"a=b\\\n\r\nc=d", Some(&[("a", "b"), ("c", "d")])),
+            (b"\\#a=b", Some(&[("#a", "b")])),
+            (b"\\!a=b", Some(&[("!a", "b")])),
+            (b"a=b\\\n!c", Some(&[("a", "b!c")])),
+            (b"a\\\n=b", Some(&[("a", "b")])),
+            (b"a\\\n  b=c", Some(&[("ab", "c")])),
+            (b"a\\\n:b", Some(&[("a", "b")])),
+            (b"a \\\n b", Some(&[("a", "b")])),
+            (b"a \\\n = b", Some(&[("a", "b")])),
+            (b"a=\\\n b", Some(&[("a", "b")])),
+            (b"a=\\\n  \\\n  b", Some(&[("a", "b")])),
+            (b"\x0ba=b", Some(&[("\u{b}a", "b")])),
+            (b"a\x0bb=c", Some(&[("a\u{b}b", "c")])),
+            (b"a=b\x85c=d", Some(&[("a", "b\u{85}c=d")])),
+            (b"a=b\x00c", Some(&[("a", "b\u{0}c")])),
+            (b"\xef\xbb\xbfa=b", Some(&[("\u{ef}\u{bb}\u{bf}a", "b")])),
+            (b"a\\u003db=c", Some(&[("a=b", "c")])),
+            (b"a=\\u000Ab", Some(&[("a", "\nb")])),
+            (b"a=\\U0041", Some(&[("a", "U0041")])),
+            (b"a=b\\\\\nc=d", Some(&[("a", "b\\"), ("c", "d")])),
+            (b"a=b\\\\\\\n c", Some(&[("a", "b\\c")])),
+            (b"#a\rb=c", Some(&[("b", "c")])),
+            (b"#\\u000ab=c", Some(&[])),
+            (b"a=b\n\n\n c = d # e", Some(&[("a", "b"), ("c", "d # e")])),
+            (b"\\u=b", None),
+            (b"a\\u=b", None),
+            (b"a=\\uuuu0041", None),
+            (b"a=\\u0041\\", Some(&[("a", "A")])),
+            (b"a=1\\\n", Some(&[("a", "1")])),
+            (b"a=1\\\n  ", Some(&[("a", "1")])),
+            (b"  \\\na=b", Some(&[("a", "b")])),
+            (b"\\\n a=b", Some(&[("a", "b")])),
+            (b"#a\n  \\\n #b\nc=d", Some(&[("c", "d")])),
+            (b"a=\\u004\n1", None),
+        ];
+        for (bytes, expected) in cases {
+            let read = parse(&decode(bytes)).ok().map(|entries| {
+                let all: std::collections::BTreeMap<_, _> =
+                    entries.into_iter().map(|entry| (entry.key, entry.value)).collect();
+                all
+            });
+            let owned = |pairs: &Pairs| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+            assert_eq!(read, expected.as_ref().map(owned), "{}", bytes.escape_ascii());
+        }
     }
 
     #[test]
