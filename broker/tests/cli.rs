@@ -426,6 +426,22 @@ fn a_broker_that_is_not_there_is_named_with_what_to_try() {
 }
 
 #[test]
+fn a_start_takes_javas_bytes_and_says_what_it_does_not_follow() {
+    let dir = TempDir::new("cli-start-says");
+    let file = dir.0.join("server.properties");
+    let text = b"# caf\xe9\nadvertised.listeners=PLAINTEXT://outside:1\n";
+    std::fs::write(&file, text).expect("a file");
+    let cpus = std::thread::available_parallelism().expect("a number").get();
+    let shards = (cpus + 1).to_string();
+    let file = file.to_str().expect("a name");
+    assert!(Broker::start(&dir.0, &["--config", file, "--shards", &shards]).stop().success());
+    let log = std::fs::read_to_string(dir.0.join("log")).expect("its log");
+    for said in [":2: advertised.listeners is not used", "more shards than CPUs"] {
+        assert!(log.lines().any(|line| line.contains("WARN") && line.contains(said)), "{said}: {log}");
+    }
+}
+
+#[test]
 fn a_directory_or_a_partition_that_is_there_twice_stops_the_start_and_both_are_named() {
     let dir = TempDir::new("cli-twice");
     let (one, two) = (dir.0.join("data"), dir.0.join("two"));

@@ -63,6 +63,30 @@ fn an_error_is_one_sentence_and_exit_code_2() {
 }
 
 #[test]
+fn a_data_directory_is_looked_for_where_the_process_runs() {
+    let dir = kit::TempDir::new("tune-cwd");
+    let mut child = Command::new("sleep").arg("60").current_dir(&dir.0).spawn().expect("sleep runs");
+    let output =
+        kring(&["tune", "check", "--json", "--pid", &child.id().to_string(), "--data-dir", "./data"]);
+    child.kill().expect("it can be killed");
+    child.wait().expect("it can be reaped");
+    let data = dir.0.canonicalize().expect("its own name").join("data");
+    let shown = text(&output.stdout);
+    assert!(shown.contains(&format!("data in {}", data.display())), "{shown}");
+}
+
+#[test]
+fn disk_removes_what_a_killed_measurement_left() {
+    let dir = kit::TempDir::new("tune-left");
+    let left = dir.0.join("kring-disk-large.tmp");
+    std::fs::write(&left, "bytes").expect("a file");
+    let path = dir.0.to_str().expect("a name");
+    let output = kring(&["tune", "disk", path, "--seconds", "1", "--space", "64", "--dry-run"]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    assert!(!left.exists());
+}
+
+#[test]
 fn disk_measures_writes_its_settings_and_the_broker_says_that_it_read_them() {
     let dir = kit::TempDir::new("tune-disk");
     let data = dir.0.join("data");

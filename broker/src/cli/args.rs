@@ -217,7 +217,8 @@ pub enum TuneCommand {
     Check {
         #[command(flatten)]
         at: DataDirArg,
-        /// Look at the limits of this process, such as a running broker, instead of those of this shell
+        /// Look at the limits of this process, such as a running broker, instead of those of this shell. A relative
+        /// --data-dir is relative to where that process runs
         #[arg(long, value_name = "PID")]
         pid: Option<u32>,
         /// Print JSON

@@ -15,7 +15,20 @@ pub(super) fn run(args: StartArgs) -> Result<(), String> {
     let (config, notices) = configure(&args)?;
     notices.iter().for_each(tell);
     let plan = Plan { config, ready_file: args.ready_file, cpus: process::cpus(), greet: Some(program()) };
+    tell_of_crowding(&plan);
     boot::start(plan).map_err(|error| error.to_string())
+}
+
+/// Shards poll: two on one CPU take turns, and each waits for the other's.
+fn tell_of_crowding(plan: &Plan) {
+    let (shards, cpus) = (plan.config.node.shards, plan.cpus.len());
+    if shards.is_some_and(|shards| shards > cpus) {
+        tracing::warn!(
+            shards,
+            cpus,
+            "there are more shards than CPUs that this process may use; they share them"
+        );
+    }
 }
 
 /// As the user typed it: what the greeting tells to try then works as it stands.
@@ -43,7 +56,7 @@ fn read(path: &Path) -> Result<String, String> {
 
 fn tell(notice: &ConfigNotice) {
     match notice {
-        ConfigNotice::Unknown { .. } => tracing::warn!("{notice}"),
+        ConfigNotice::Unknown { .. } | ConfigNotice::NotAdvertised { .. } => tracing::warn!("{notice}"),
         ConfigNotice::NotNeeded { .. } => tracing::info!("{notice}"),
     }
 }

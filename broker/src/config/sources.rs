@@ -54,6 +54,8 @@ impl std::error::Error for ConfigError {}
 pub enum ConfigNotice {
     /// A warning: nobody knows this property.
     Unknown { path: String, line: usize, key: String, nearest: Option<&'static str> },
+    /// A warning: `--listen` says something else.
+    NotAdvertised { path: String, line: usize },
     /// For information: Kafka has these, Kring works without them.
     NotNeeded { keys: Vec<String> },
 }
@@ -65,6 +67,11 @@ impl fmt::Display for ConfigNotice {
                 write!(f, "{path}:{line}: unknown property {key} is ignored")?;
                 nearest.map_or(Ok(()), |name| write!(f, "; did you mean {name}?"))
             }
+            Self::NotAdvertised { path, line } => write!(
+                f,
+                "{path}:{line}: advertised.listeners is not used: clients are told what --listen says; \
+                 -o advertised.listeners=… holds beside it"
+            ),
             Self::NotNeeded { keys } => {
                 write!(f, "known but not needed here: {}", keys.join(", "))
             }
@@ -168,7 +175,9 @@ impl Settings {
             self.set("log.dirs", dir, Origin::Flag("--data-dir"))?;
         }
         if let Some(address) = &flags.listen {
-            self.unset_from_file("advertised.listeners");
+            if let Some((path, line)) = self.unset_from_file("advertised.listeners") {
+                self.notices.push(ConfigNotice::NotAdvertised { path, line });
+            }
             self.unset_from_file("inter.broker.listener.name");
             let listeners = format!("PLAINTEXT://{address}");
             self.set("listeners", &listeners, Origin::Flag("--listen"))?;
@@ -193,11 +202,13 @@ impl Settings {
         Ok(())
     }
 
-    fn unset_from_file(&mut self, key: &str) {
-        if matches!(self.origins.get(key), Some(Origin::File { .. })) {
-            self.values.remove(key);
-            self.origins.remove(key);
-        }
+    /// Where it stood, if a file has set it.
+    fn unset_from_file(&mut self, key: &str) -> Option<(String, usize)> {
+        let Some(Origin::File { path, line }) = self.origins.get(key) else { return None };
+        let place = (path.clone(), *line);
+        self.values.remove(key);
+        self.origins.remove(key);
+        Some(place)
     }
 
     /// `broker.id` and `node.id` are one number; each shows in the other's place.
@@ -280,6 +291,18 @@ mod tests {
             "server.properties:2: unknown property log.retention.hour is ignored; \
              did you mean log.retention.hours?"
         );
+    }
+
+    #[test]
+    fn advertising_that_listen_takes_the_place_of_is_said() {
+        let flags = Flags { listen: Some("localhost:9".to_owned()), ..Flags::default() };
+        let text = "\nlisteners=PLAINTEXT://:1\nadvertised.listeners=PLAINTEXT://outside:1";
+        let settings = Settings::gather(Some(("f", text)), &[], &flags).unwrap();
+        let [ConfigNotice::NotAdvertised { path, line: 3 }] = &settings.notices[..] else {
+            panic!("{:?}", settings.notices)
+        };
+        assert_eq!(path, "f");
+        assert!(settings.notices[0].to_string().starts_with("f:3: advertised.listeners is not used"));
     }
 
     #[test]

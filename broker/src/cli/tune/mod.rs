@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use kring_runtime::{host, process};
-use kring_tuning::{Look, Machine, Report};
+use kring_tuning::{Host, Look, Machine, Report};
 
 use super::args::TuneCommand;
 use super::{complain, print};
@@ -35,9 +35,22 @@ fn check(data_dir: &Path, pid: Option<u32>, as_json: bool) -> Result<ExitCode, S
     if host::list(Path::new(&process)).is_err() {
         return Err(format!("there is no process {}", pid.unwrap_or_default()));
     }
-    let report = look(data_dir, process);
+    let data_dir = if pid.is_some() { seen_by(&process, data_dir)? } else { data_dir.to_path_buf() };
+    let report = look(&data_dir, process);
     print(&if as_json { json::report(&report) } else { kring_tuning::render(&report) })?;
     Ok(ExitCode::from(report.exit_code()))
+}
+
+/// A relative directory is relative to where the process runs, which opened it so.
+fn seen_by(process: &str, dir: &Path) -> Result<PathBuf, String> {
+    if dir.is_absolute() {
+        return Ok(dir.to_path_buf());
+    }
+    let cwd = Machine::this().link(&format!("{process}/cwd"));
+    let cwd = cwd.ok_or_else(|| {
+        format!("{process}/cwd cannot be read: say where its data is with an absolute --data-dir")
+    })?;
+    Ok(Path::new(&cwd).join(dir))
 }
 
 fn look(data_dir: &Path, process: String) -> Report {
