@@ -76,13 +76,18 @@ fn a_data_directory_is_looked_for_where_the_process_runs() {
 }
 
 #[test]
-fn disk_removes_what_a_killed_measurement_left() {
+fn the_next_measurement_or_start_removes_what_a_killed_one_left() {
     let dir = kit::TempDir::new("tune-left");
-    let left = dir.0.join("kring-disk-large.tmp");
+    let data = dir.0.join("data");
+    std::fs::create_dir(&data).expect("a directory");
+    let left = data.join("kring-disk-large.tmp");
     std::fs::write(&left, "bytes").expect("a file");
-    let path = dir.0.to_str().expect("a name");
+    let path = data.to_str().expect("a name");
     let output = kring(&["tune", "disk", path, "--seconds", "1", "--space", "64", "--dry-run"]);
     assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    assert!(!left.exists());
+    std::fs::write(&left, "bytes").expect("a file");
+    kit::Broker::start(&dir.0, &["--shards", "1"]).stop();
     assert!(!left.exists());
 }
 

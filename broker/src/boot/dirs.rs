@@ -63,6 +63,7 @@ pub(super) async fn open(config: &BrokerConfig) -> Result<Dirs, BootError> {
         });
     }
     for dir in opened.iter().filter(|dir| dir.dir.offline().is_none()) {
+        remove_measurement(dir.dir.path()).await;
         dir.dir.use_disk(disk_settings(&dir.dir, &config.dirs.disk).await);
     }
     let cluster_id = cluster_id(&opened)?;
@@ -111,6 +112,14 @@ impl Dirs {
                 path.display()
             ))),
         }
+    }
+}
+
+/// A `kring tune disk` that was killed has left files as large as it was allowed to make them. The directory is
+/// locked: none is at work now.
+async fn remove_measurement(path: &Path) {
+    if let Err(error) = kring_tuning::disk::remove_leftovers(path).await {
+        tracing::warn!(dir = %path.display(), %error, "what a measurement left cannot be removed");
     }
 }
 

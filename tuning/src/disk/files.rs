@@ -79,11 +79,13 @@ async fn create(dir: &Path, name: &str) -> io::Result<DirectFile> {
 /// # Errors
 /// As the file system gives them.
 pub async fn remove_leftovers(dir: &Path) -> io::Result<()> {
+    let mut is_changed = false;
     for entry in fs::read_dir(dir).await? {
         let is_ours = entry.name.strip_prefix(PREFIX).is_some_and(|rest| rest.ends_with(SUFFIX));
         if is_ours && !entry.is_dir {
             fs::remove_file(dir.join(&entry.name)).await?;
+            is_changed = true;
         }
     }
-    fs::sync_dir(dir).await
+    if is_changed { fs::sync_dir(dir).await } else { Ok(()) }
 }
