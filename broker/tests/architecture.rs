@@ -75,6 +75,42 @@ fn every_path_of_the_code_map_exists() {
     }
 }
 
+/// The documents for people, without the records of decisions, which speak of their own day.
+fn documents() -> Vec<PathBuf> {
+    let markdown = |dir: &str| {
+        let entries = fs::read_dir(root().join(dir)).expect("a folder").map(|e| e.expect("an entry").path());
+        entries.filter(|path| path.extension().is_some_and(|e| e == "md")).collect::<Vec<_>>()
+    };
+    [markdown(""), markdown("docs")].concat()
+}
+
+/// What stands in backticks and begins with a folder of this tree, but for what is made there.
+fn named_paths(text: &str) -> Vec<String> {
+    let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let words = quoted.flat_map(str::split_whitespace);
+    let is_path = |word: &&str| {
+        let first = word.split('/').next().unwrap_or_default();
+        word.contains('/')
+            && !matches!(first, "" | ".")
+            && root().join(first).is_dir()
+            && !word.contains(['*', '…'])
+    };
+    words.filter(is_path).filter(|word| !word.starts_with("interop/.cache")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_path_that_a_document_names_exists() {
+    let mut count = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).expect("a document");
+        for path in named_paths(&text) {
+            assert!(root().join(&path).exists(), "{} names {path}, which is not there", document.display());
+            count += 1;
+        }
+    }
+    assert!(count > 50, "the documents name paths: {count}");
+}
+
 #[test]
 fn modules_use_only_lower_levels() {
     let (levels, src) = (levels(), root().join("broker/src"));
