@@ -135,7 +135,7 @@ fn a_partition_named_twice_takes_both_batches() {
     let (_dir, _broker, mut client) = scene("both");
     let data = |records| PartitionProduceData { index: 1, records: Some(Records::Bytes(records)) };
     let partition_data = vec![data(idempotent(0)), data(idempotent(2))];
-    let topic = TopicProduceData { name: "t".into(), partition_data, ..Default::default() };
+    let topic = TopicProduceData { name: "t".into(), partition_data, ..TopicProduceData::default() };
     let request = ProduceRequest { topic_data: vec![topic], ..produce_request("t", 1, &["x"]) };
     let answer: ProduceResponse = client.ask(9, &request);
     assert_eq!(told(&answer), [(0, 0, 0), (0, 2, 0)]);
@@ -148,7 +148,6 @@ fn asking(asked: &[(&str, i32, i32)]) -> ListOffsetsRequest {
             partition_index: *partition_index,
             current_leader_epoch: *current_leader_epoch,
             timestamp: -2,
-            ..Default::default()
         }],
     };
     ListOffsetsRequest { replica_id: -1, topics: asked.iter().map(topic).collect(), ..Default::default() }
