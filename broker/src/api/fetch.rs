@@ -117,6 +117,9 @@ fn session_request(body: FetchRequest, version: i16) -> SessionRequest {
 
 /// As Kafka: what a request says last of a partition holds, at the place where it named it first.
 fn each_once(wanted: Vec<Wanted>) -> Vec<Wanted> {
+    if wanted.len() < 2 {
+        return wanted;
+    }
     let mut places: HashMap<(TopicKey, i32), usize> = HashMap::with_capacity(wanted.len());
     let mut kept: Vec<Wanted> = Vec::with_capacity(wanted.len());
     for one in wanted {
