@@ -4,6 +4,8 @@ consumer check where its keys go."""
 
 import json
 import pathlib
+import signal
+import subprocess
 import threading
 import time
 
@@ -25,6 +27,7 @@ def run(ctx):
     connections(ctx, load)
     with ctx.case("an idempotent run goes on through a kill -9 and loses, doubles and swaps nothing"):
         through_a_kill(load, broker)
+    interrupted(ctx, load)
     with ctx.case("what is asked for in vain is said in one sentence"):
         done = load.start("produce", "--topic", "absent", "--max")
         assert done.code == 1 and done.err.count("\n") == 1 and "--partitions" in done.err, str(done)
@@ -42,6 +45,17 @@ class Load:
     def start(self, workload, *args):
         argv = [self.program, workload, "--server", self.broker.address, *map(str, args)]
         return procs.run(argv, timeout=self.ctx.left_s(90))
+
+    def interrupted(self, sent, code, *args, after_s=2):
+        """The result of a run that is sent a signal a while after it began."""
+        self.runs += 1
+        path = self.ctx.logs / f"{self.runs}-interrupted.json"
+        argv = [self.program, *map(str, args), "--server", self.broker.address, "--topic", "made", "--json", path]
+        child = procs.spawn(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(after_s)
+        found = procs.reap(child, sig=sent, grace_s=self.ctx.left_s(60))
+        assert found == code, found
+        return json.loads(path.read_text())
 
     def __call__(self, workload, *args, code=0):
         """The result of a run that ends with this exit code."""
@@ -188,6 +202,19 @@ def connections(ctx, load):
         result = Load(ctx, strict)("connections", "--connections", 5, "--duration", 6, "--threads", 1, code=1)
         assert result["errors"] == {"closed by the broker": 5}, result["errors"]
         strict.stop()
+
+
+def interrupted(ctx, load):
+    with ctx.case("a run that is interrupted writes what it measured until then, and verifies it"):
+        for sent, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            result = load.interrupted(sent, code, "e2e", "--rate", 1000, "--verify", "--warm-up", 0, "--duration", 60)
+            assert result["interrupted"] and result["measured_s"] < 30, result["measured_s"]
+            about(good(result, "received")["count"], 1000 * result["measured_s"])
+            assert result["verified"]["good"], result["verified"]
+    with ctx.case("a sweep that is interrupted writes the steps that are done"):
+        result = load.interrupted(signal.SIGINT, 130, "sweep", "--p99", "10s", "--pause", "1ms", "e2e", "--rate", 100,
+                                  "--warm-up", 0, "--duration", 1, after_s=4)
+        assert result["interrupted"] and len(result["steps"]) in range(1, 5), result["steps"]
 
 
 def through_a_kill(load, broker):

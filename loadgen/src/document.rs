@@ -30,6 +30,9 @@ pub struct Document {
     machine: Rows,
     warm_up_s: f64,
     measured_s: f64,
+    /// The operator ended the run before its time.
+    #[serde(default)]
+    interrupted: bool,
     histogram: Bounds,
     amounts: BTreeMap<String, AmountForm>,
     latencies: BTreeMap<String, LatencyForm>,
@@ -141,6 +144,7 @@ impl Document {
             machine: report.machine.clone(),
             warm_up_s: report.warm_up.as_secs_f64(),
             measured_s: report.measured.as_secs_f64(),
+            interrupted: report.interrupted,
             histogram: Bounds { lowest_ns: LOWEST_NS, highest_ns: HIGHEST_NS, digits: DIGITS },
             amounts: amounts.map(|(name, one)| (name.to_owned(), amount(one, report.measured))).collect(),
             latencies: latencies(&stats.latencies),
@@ -200,6 +204,7 @@ impl Document {
             machine: self.machine,
             warm_up: seconds(self.warm_up_s)?,
             measured: seconds(self.measured_s)?,
+            interrupted: self.interrupted,
             slot: seconds(self.timeline.slot_s)?.max(Duration::from_millis(1)),
             stats,
             slots: slots?,

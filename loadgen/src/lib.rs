@@ -14,7 +14,7 @@
 //! | `host` | CPU time, and where it ran |
 //! | `client`, `backoff` | connections, metadata, errors, waits between tries |
 //! | `produce`, `consume`, `groups`, `connections`, `counters` | the clients under load |
-//! | `work` | a whole run: prepare, shards, merge |
+//! | `work`, `interrupt` | a whole run: prepare, shards, merge; and its end before its time |
 //! | `plot`, `page` | reports as SVG and HTML (pure) |
 //! | `sweep` | the highest rate at which a target holds (pure) |
 //! | `cli` | options, printing, exit code |
@@ -29,6 +29,7 @@ pub mod document;
 mod groups;
 pub mod hgrm;
 mod host;
+mod interrupt;
 mod keys;
 pub mod latencies;
 mod live;

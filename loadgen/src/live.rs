@@ -22,6 +22,15 @@ pub fn show(slot: &Slot, window: Window) {
     draw(&format!("\r\x1b[K{text}"));
 }
 
+/// The operator has ended the run before its time, or did not shorten it any more.
+pub fn tell_interrupted(shortened: bool) {
+    let what = if shortened { "interrupted" } else { "over already" };
+    if process::terminal_columns().is_some() {
+        clear();
+    }
+    draw(&format!("kring-loadgen: {what}: waiting for what is in flight; once more ends it at once\n"));
+}
+
 /// Takes the line away: what comes next begins at the left.
 pub fn clear() {
     draw("\r\x1b[K");

@@ -168,6 +168,13 @@ impl Source {
         Some(due)
     }
 
+    /// What is meant to be sent at this time or later is not sent.
+    pub fn end_by(&mut self, time: Monotonic) {
+        match &mut self.until {
+            Until::Time(end) | Until::Count { end, .. } => *end = time.min(*end),
+        }
+    }
+
     /// Nothing more is to be sent.
     pub fn close(&mut self) {
         self.until = Until::Time(Monotonic::ZERO);
@@ -275,6 +282,17 @@ mod tests {
         let mut source = source(Until::Count { measured: at(2500), left: 2, end: at(9000) });
         let taken: Vec<_> = std::iter::from_fn(|| source.take(at(9000))).collect();
         assert_eq!(taken, [at(0), at(1000), at(2000), at(3000), at(4000)]);
+    }
+
+    #[test]
+    fn an_end_that_comes_early_leaves_what_was_due_before_it_and_a_later_one_changes_nothing() {
+        for until in [Until::Time(at(9000)), Until::Count { measured: at(0), left: 100, end: at(9000) }] {
+            let mut source = source(until);
+            source.end_by(at(2500));
+            source.end_by(at(7000));
+            let taken: Vec<_> = std::iter::from_fn(|| source.take(at(9000))).collect();
+            assert_eq!(taken, [at(0), at(1000), at(2000)]);
+        }
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub struct Report {
     pub warm_up: Duration,
     /// The time that rates refer to.
     pub measured: Duration,
+    /// The operator ended it before its time.
+    pub interrupted: bool,
     pub slot: Duration,
     pub stats: Stats,
     pub slots: Vec<Slot>,
@@ -85,12 +87,8 @@ impl Report {
             settings: Rows::new(settings.rows()),
             machine: host::machine(),
             warm_up: settings.warm_up,
-            measured: match (settings.produces(), settings.count) {
-                (true, None) => settings.duration,
-                (true, Some(_)) => outcome.stats.lasted,
-                (false, _) if settings.consumes() => outcome.stats.reading,
-                (false, _) => settings.duration,
-            },
+            measured: measured(settings, &outcome),
+            interrupted: outcome.interrupted.is_some(),
             slot: slot_length(settings.warm_up + settings.duration),
             judgement: settings.verify.then(|| judge(&outcome.ledger, &outcome.arrivals)),
             stats: outcome.stats,
@@ -113,6 +111,7 @@ impl Report {
                 "did not run together: one start time (--start-at), warm-up and duration are needed";
             return Err(format!("{} and {} {sentence}", self.label, other.label));
         }
+        self.interrupted |= other.interrupted;
         self.instances += other.instances;
         self.settings.merge(&other.settings);
         self.machine.merge(&other.machine);
@@ -155,9 +154,20 @@ impl Report {
 
     /// Why the figures may not be the broker's, each with what to do.
     pub fn warnings(&self) -> Vec<String> {
-        let all =
-            [self.missed_warning(), self.own_part_warning(), self.busy_warning(), self.unsent_warning()];
+        let all = [
+            self.interrupted_warning(),
+            self.missed_warning(),
+            self.own_part_warning(),
+            self.busy_warning(),
+            self.unsent_warning(),
+        ];
         all.into_iter().flatten().collect()
+    }
+
+    fn interrupted_warning(&self) -> Option<String> {
+        self.interrupted.then(|| {
+            format!("the run was interrupted: this is what was measured in its first {}", time(self.measured))
+        })
     }
 
     /// Whether the latencies may be the load generator's rather than the broker's. A send time that was missed by far
@@ -238,6 +248,17 @@ fn sum(one: Option<Duration>, two: Option<Duration>) -> Option<Duration> {
         (Some(one), Some(two)) => Some(one + two),
         (one, two) => one.or(two),
     }
+}
+
+/// The time that rates refer to.
+fn measured(settings: &Settings, outcome: &Outcome) -> Duration {
+    let whole = match (settings.produces(), settings.count) {
+        (true, None) => settings.duration,
+        (true, Some(_)) => outcome.stats.lasted,
+        (false, _) if settings.consumes() => outcome.stats.reading,
+        (false, _) => settings.duration,
+    };
+    outcome.interrupted.map_or(whole, |interrupted| whole.min(interrupted))
 }
 
 /// Records and megabytes in a second.

@@ -2,14 +2,17 @@
 //! And what the clients of one shard share: its counters.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kring_runtime::channel::Event;
-use kring_runtime::{Monotonic, now, wall_ms};
+use kring_runtime::local::Notify;
+use kring_runtime::{Monotonic, TimedOut, now, timeout_at, wall_ms};
 
 use crate::client::ClientError;
+use crate::interrupt::unless;
 use crate::measure::Measure;
 use crate::report::Thread;
 use crate::settings::Settings;
@@ -18,7 +21,7 @@ use crate::timeline::{Recorder, Slot, slot_length};
 use crate::verify::{Arrivals, Ledger};
 
 /// From the moment when everybody is ready to the first intended send time.
-const HEAD_START: Duration = Duration::from_millis(20);
+pub const HEAD_START: Duration = Duration::from_millis(20);
 
 /// Across shards.
 pub struct Shared {
@@ -39,6 +42,8 @@ pub struct Shared {
     /// Wall clock in ms; as soon as everybody is ready when absent.
     start_at: Option<u64>,
     records_read: AtomicU64,
+    /// When the operator ended the run before its time; 0 while nobody did.
+    interrupted_ns: AtomicU64,
 }
 
 impl Shared {
@@ -56,6 +61,7 @@ impl Shared {
             is_told: AtomicBool::new(false),
             acknowledged_end: (0..partitions).map(|_| AtomicI64::new(0)).collect(),
             records_read: AtomicU64::new(0),
+            interrupted_ns: AtomicU64::new(0),
         })
     }
 
@@ -93,6 +99,13 @@ impl Shared {
             Some(left) => Ok(now() + Duration::from_millis(left)),
             None => Err(ClientError::Late { by: Duration::from_millis(wall - start_at) }),
         }
+    }
+
+    /// The operator ends the run now; returns when the first shard heard of it, so that it ends for all at once.
+    pub fn interrupt(&self, now: Monotonic) -> Monotonic {
+        let first =
+            self.interrupted_ns.compare_exchange(0, now.as_nanos(), Ordering::SeqCst, Ordering::SeqCst);
+        first.map_or_else(Monotonic::from_nanos, |_| now)
     }
 
     pub fn producer_is_done(&self) {
@@ -170,7 +183,10 @@ impl Window {
 
 /// Of one shard. Never borrowed across an await.
 pub struct Local {
-    pub window: Window,
+    window: Cell<Window>,
+    /// The operator has made the window shorter.
+    interrupted: Cell<bool>,
+    shortened: Notify,
     pub stats: RefCell<Stats>,
     pub timeline: RefCell<Recorder>,
     pub ledger: RefCell<Ledger>,
@@ -184,13 +200,60 @@ impl Local {
     pub fn new(window: Window) -> Local {
         let length = slot_length(window.end.saturating_since(window.start));
         Local {
-            window,
+            window: Cell::new(window),
+            interrupted: Cell::new(false),
+            shortened: Notify::new(),
             stats: RefCell::default(),
             timeline: RefCell::new(Recorder::new(window.start, length)),
             ledger: RefCell::default(),
             arrivals: RefCell::default(),
             in_flight: Cell::new(0),
             thread: Cell::default(),
+        }
+    }
+
+    pub fn window(&self) -> Window {
+        self.window.get()
+    }
+
+    /// Ends the window at this time already. False when it is over by then.
+    pub fn interrupt(&self, at: Monotonic) -> bool {
+        let window = self.window();
+        if at >= window.end {
+            return false;
+        }
+        self.window.set(Window { end: at.max(window.start), ..window });
+        self.interrupted.set(true);
+        self.shortened.notify_all();
+        true
+    }
+
+    /// How much was measured, where the operator ended it.
+    pub fn interrupted(&self) -> Option<Duration> {
+        let Window { measured, end, .. } = self.window();
+        self.interrupted.get().then(|| end.saturating_since(measured))
+    }
+
+    /// Until the operator ends the run before its time.
+    pub async fn until_interrupted(&self) {
+        let shortened = self.shortened.notified();
+        if !self.interrupted.get() {
+            shortened.await;
+        }
+    }
+
+    /// `future`, unless the run is over since `grace` before it is ready.
+    pub async fn before_end<F: Future>(&self, grace: Duration, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        loop {
+            let shortened = self.shortened.notified();
+            let end = self.window().end + grace;
+            match timeout_at(end, unless(future.as_mut(), shortened)).await {
+                Ok(Some(output)) => return Some(output),
+                // The end is another now.
+                Ok(None) => {}
+                Err(TimedOut) => return None,
+            }
         }
     }
 
@@ -203,7 +266,7 @@ impl Local {
         let slot = timeline.closed_mut(index)?;
         slot.busy = used.share();
         slot.in_flight = self.in_flight.get() as u64;
-        if self.window.covers(end - slot_length / 2) {
+        if self.window().covers(end - slot_length / 2) {
             self.thread.set(self.thread.get().and(used));
         }
         Some(slot.clone())
@@ -217,7 +280,7 @@ impl Local {
     /// The broker acknowledged this at `at`.
     pub fn produced(&self, amount: Amount, at: Monotonic) {
         self.timeline.borrow_mut().at(at).0.produced.add(amount);
-        if self.window.covers(at) {
+        if self.window().covers(at) {
             self.stats.borrow_mut().produced.add(amount);
         }
     }
@@ -225,7 +288,7 @@ impl Local {
     /// This was received at `at`.
     pub fn consumed(&self, amount: Amount, at: Monotonic) {
         self.timeline.borrow_mut().at(at).0.consumed.add(amount);
-        if self.window.covers(at) {
+        if self.window().covers(at) {
             self.stats.borrow_mut().consumed.add(amount);
         }
     }
@@ -249,7 +312,7 @@ impl Local {
         for (from, count) in begun {
             let latency = at.saturating_since(from);
             latencies.record(measure, latency, count);
-            if self.window.covers(from) {
+            if self.window().covers(from) {
                 stats.latencies.record(measure, latency, count);
             }
         }

@@ -3,22 +3,24 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kring_runtime::channel::{Receiver, Sender};
 use kring_runtime::process::thread_cpu;
-use kring_runtime::{Monotonic, Queue, Task, now, random_u64, sleep_until, spawn, wall_ms};
+use kring_runtime::{Monotonic, Queue, Task, now, random_u64, signal, sleep, sleep_until, spawn, wall_ms};
 
 use crate::client::{ClientError, Endpoint, Topics, no_topic, open_topics};
 use crate::connections;
 use crate::consume::{self, Consumer, Role};
 use crate::counters::Counters;
 use crate::groups::{self, Stage};
+use crate::interrupt::unless_interrupted;
 use crate::live;
 use crate::payload::Payload;
 use crate::produce::{self, Producer};
 use crate::report::Thread;
 use crate::settings::{Settings, Workload};
-use crate::shared::{Local, Shared, Window};
+use crate::shared::{HEAD_START, Local, Shared, Window};
 use crate::stats::Stats;
 use crate::timeline::{self, Gather, Recorder, Slot};
 use crate::verify::{Arrivals, Ledger};
@@ -76,6 +78,10 @@ impl Plan {
 
 /// Finds, or makes, what the run needs.
 pub async fn prepare(settings: Settings) -> Result<Plan, ClientError> {
+    unless_interrupted(find(settings)).await
+}
+
+async fn find(settings: Settings) -> Result<Plan, ClientError> {
     let server = Endpoint::resolve(&settings.host, settings.port, settings.request_timeout).await?;
     let topics = match settings.topic_names().as_slice() {
         [] => no_topic(&server).await?,
@@ -98,6 +104,8 @@ pub struct Outcome {
     pub threads: Vec<Thread>,
     /// Wall clock at the start of the run.
     pub started_ms: u64,
+    /// How much was measured, where the operator ended the run before its time.
+    pub interrupted: Option<Duration>,
 }
 
 impl Outcome {
@@ -105,6 +113,7 @@ impl Outcome {
         timeline::merge(&mut self.slots, &other.slots);
         self.threads.extend(other.threads);
         self.started_ms = self.started_ms.max(other.started_ms);
+        self.interrupted = self.interrupted.or(other.interrupted);
         self.stats.merge(&other.stats);
         self.ledger.merge(other.ledger);
         self.arrivals.merge(other.arrivals);
@@ -152,24 +161,19 @@ impl Worker {
 
     /// Runs the clients of shard `shard`.
     pub async fn run(self, shard: usize) -> Result<Outcome, ClientError> {
-        let crew = match self.connect(shard).await {
-            Ok(crew) => crew,
-            Err(error) => {
-                self.shared.fail();
-                return Err(error);
-            }
-        };
-        let start = self.shared.ready().await?;
+        let begun = unless_interrupted(self.begin(shard)).await;
+        let (crew, start) = begun.inspect_err(|_| self.shared.fail())?;
         let started_ms = wall_at(start);
         let local = Rc::new(Local::new(Window::new(start, &self.plan.settings)));
         let watching =
             spawn(Queue::Background, watch(local.clone(), self.live.clone().map(|(sender, _)| sender)));
-        let showing = self.show(shard, local.window);
+        let showing = self.show(shard, local.window());
+        let heeding = spawn(Queue::Background, heed(self.shared.clone(), local.clone(), shard == 0));
         for task in self.spawn_crew(crew, &local, shard) {
             task.await;
         }
-        drop((watching, showing));
-        let recorder = Recorder::new(start, local.window.end - start);
+        drop((watching, showing, heeding));
+        let recorder = Recorder::new(start, Duration::from_secs(1));
         Ok(Outcome {
             stats: local.stats.take(),
             ledger: local.ledger.take(),
@@ -177,7 +181,16 @@ impl Worker {
             slots: local.timeline.replace(recorder).finish(),
             threads: vec![local.thread.get()],
             started_ms,
+            interrupted: local.interrupted(),
         })
+    }
+
+    /// Connects, waits for the others, and nearly until the start, which may be far off.
+    async fn begin(&self, shard: usize) -> Result<(Crew, Monotonic), ClientError> {
+        let crew = self.connect(shard).await.inspect_err(|_| self.shared.fail())?;
+        let start = self.shared.ready().await?;
+        sleep(start.saturating_since(now()).saturating_sub(HEAD_START)).await;
+        Ok((crew, start))
     }
 
     /// Shard 0 shows what all of them tell.
@@ -249,9 +262,18 @@ fn wall_at(time: Monotonic) -> u64 {
     wall.unsigned_abs()
 }
 
+/// When the operator wants it, the run ends; what is in flight then is waited for as at any end.
+async fn heed(shared: Arc<Shared>, local: Rc<Local>, tells: bool) {
+    signal::shutdown().await;
+    let shortened = local.interrupt(shared.interrupt(now()));
+    if tells {
+        live::tell_interrupted(shortened);
+    }
+}
+
 /// At the end of each slot: closes it, adds what is only known then, and tells it to whom it may concern.
 async fn watch(local: Rc<Local>, live: Option<Sender<Told>>) {
-    sleep_until(local.window.start).await;
+    sleep_until(local.window().start).await;
     let (mut at, mut cpu) = (now(), thread_cpu());
     for index in 0.. {
         let end = local.timeline.borrow().end_of(index);

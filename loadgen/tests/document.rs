@@ -77,6 +77,7 @@ fn the_names_in_it_are_these() {
         ("/histogram/digits", "3"),
         ("/warm_up_s", "1.0"),
         ("/measured_s", "2.0"),
+        ("/interrupted", "false"),
         ("/amounts/produced/records", "3000"),
         ("/amounts/produced/records_per_s", "1500.0"),
         ("/amounts/produced/megabytes_per_s", "0.15"),

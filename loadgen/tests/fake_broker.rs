@@ -13,9 +13,9 @@ use bytes::{Bytes, BytesMut};
 use common::{cut, frame, versions};
 use kring_loadgen::measure::Measure;
 use kring_loadgen::text::table;
-use kring_loadgen::{Acks, Rate, Report, Settings, Sizes, Worker, Workload, prepare};
+use kring_loadgen::{Acks, ConnectionLoad, Rate, Report, Settings, Sizes, Worker, Workload, prepare};
 use kring_runtime::net::{Listener, Stream};
-use kring_runtime::{Monotonic, Queue, now, sim, sleep_until, spawn, wall_ms};
+use kring_runtime::{Monotonic, Queue, now, sim, sleep, sleep_until, spawn, wall_ms};
 use kring_wire::messages::fetch_request::FetchRequest;
 use kring_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
 use kring_wire::messages::list_offsets_response::{
@@ -244,6 +244,11 @@ fn run(fault: Fault) -> Report {
 
 /// The same with other settings.
 fn run_with(fault: Fault, change: fn(&mut Settings)) -> Result<Report, String> {
+    run_until(Duration::MAX, fault, change)
+}
+
+/// The same, with an operator who ends it so long after it was asked for.
+fn run_until(interrupt: Duration, fault: Fault, change: fn(&mut Settings)) -> Result<Report, String> {
     let mut reports = sim::run(sim::SimConfig::new(1, 1), move |_| async move {
         let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], PORT))).unwrap();
         let broker = Rc::new(Broker {
@@ -259,6 +264,11 @@ fn run_with(fault: Fault, change: fn(&mut Settings)) -> Result<Report, String> {
                 spawn(Queue::Net, broker.clone().serve(stream)).detach();
             }
         });
+        spawn(Queue::Net, async move {
+            sleep(interrupt).await;
+            sim::request_shutdown();
+        })
+        .detach();
         let mut settings = Settings {
             rate: Rate::Open(1000),
             record_size: Sizes::fixed(100),
@@ -267,7 +277,7 @@ fn run_with(fault: Fault, change: fn(&mut Settings)) -> Result<Report, String> {
             ..Settings::of(Workload::EndToEnd, "t")
         };
         change(&mut settings);
-        let plan = prepare(settings.clone()).await.unwrap();
+        let plan = prepare(settings.clone()).await.map_err(|error| error.to_string())?;
         let outcome = Worker::new(plan, 1).run(0).await.map_err(|error| error.to_string())?;
         drop(accepting);
         Ok(Report::new(&settings, outcome, Default::default()))
@@ -425,6 +435,83 @@ fn an_instance_that_is_late_for_the_start_does_not_take_part() {
     let late = |settings: &mut Settings| settings.start_at = Some(wall_ms().unsigned_abs() - 20);
     let error = run_with(Fault::None, late).unwrap_err();
     assert!(error.contains("--start-at passed"), "{error}");
+}
+
+#[test]
+fn a_run_that_is_interrupted_gives_what_was_measured_until_then_and_verifies_it() {
+    let report = run_until(4 * SECOND, Fault::None, |_| ()).unwrap();
+    assert!(report.interrupted && report.is_good(), "{}", table(&report));
+    assert!((3.5..=4.0).contains(&report.measured.as_secs_f64()), "{:?}", report.measured);
+    let records = report.stats.of(&Measure::Acknowledged).count();
+    assert!((3500..=4000).contains(&records), "{}", table(&report));
+    assert_eq!(report.stats.of(&Measure::Received).count(), records);
+    assert_eq!(report.judgement.unwrap().acknowledged, records);
+    assert_eq!(report.slots.iter().map(|slot| slot.produced.records).sum::<u64>(), records);
+    assert!(table(&report).contains("interrupted"), "{}", table(&report));
+}
+
+#[test]
+fn what_is_in_flight_when_a_run_is_interrupted_is_waited_for() {
+    // From 2 s to 5 s nothing is answered.
+    let report = run_until(3 * SECOND, Fault::Freeze(3 * SECOND), |_| ()).unwrap();
+    assert!(report.interrupted && report.stats.error_count() == 0, "{}", table(&report));
+    let (judgement, received) = (report.judgement.unwrap(), report.stats.of(&Measure::Received).summary());
+    assert_eq!((judgement.lost, judgement.acknowledged), (0, received.count), "{}", table(&report));
+    assert!(received.max > 2 * SECOND, "{}", table(&report));
+}
+
+#[test]
+fn a_broker_that_answers_nothing_holds_up_an_interrupted_run_as_long_as_any_other_and_not_longer() {
+    let report = run_until(4 * SECOND, Fault::Mute, impatient).unwrap();
+    assert!(report.interrupted && report.stats.lasted < 17 * SECOND, "{:?}", report.stats.lasted);
+    let stats = &report.stats;
+    let acknowledged = stats.of(&Measure::Acknowledged).count() - stats.unsent;
+    let due = (report.measured.as_secs_f64() * 1000.0).ceil() as u64;
+    assert_eq!(acknowledged + stats.error_count() + stats.unsent, due, "{}", table(&report));
+}
+
+#[test]
+fn a_run_that_waits_for_its_next_record_or_ends_by_count_or_warms_up_can_be_interrupted() {
+    let rare = |settings: &mut Settings| {
+        settings.rate = Rate::Open(1);
+        settings.duration = 3600 * SECOND;
+    };
+    let counted = |settings: &mut Settings| {
+        settings.count = Some(1_000_000);
+        settings.duration = 3600 * SECOND;
+    };
+    let warming_up = |settings: &mut Settings| settings.warm_up = 60 * SECOND;
+    for (change, measured_s) in [(rare as fn(&mut Settings), 4), (counted, 4), (warming_up, 0)] {
+        let report = run_until(4 * SECOND, Fault::None, change).unwrap();
+        assert!(report.interrupted && report.is_good(), "{}", table(&report));
+        assert_eq!(report.measured.as_secs_f64().ceil() as u64, measured_s);
+        assert!(report.slots.len() <= 6, "{} slots", report.slots.len());
+    }
+}
+
+#[test]
+fn what_is_interrupted_before_its_start_has_no_result() {
+    let later = |settings: &mut Settings| {
+        settings.start_at = Some(wall_ms().unsigned_abs() + 3_600_000);
+    };
+    let error = run_until(4 * SECOND, Fault::None, later).unwrap_err();
+    assert!(error.contains("before the start"), "{error}");
+}
+
+#[test]
+fn connections_that_are_interrupted_say_how_many_were_open() {
+    let slow = |settings: &mut Settings| {
+        settings.workload = Workload::Connections;
+        settings.verify = false;
+        settings.connecting =
+            ConnectionLoad { connections: 1000, per_second: 10, ..ConnectionLoad::default() };
+        settings.duration = 100 * SECOND;
+    };
+    let report = run_until(4 * SECOND, Fault::None, slow).unwrap();
+    let count = |name: &str| report.stats.counts[name];
+    assert!((35..=41).contains(&count("connections opened")), "{}", table(&report));
+    assert_eq!(count("connections open until the end"), count("connections opened"));
+    assert!(report.interrupted && report.is_good(), "{}", table(&report));
 }
 
 #[test]

@@ -11,3 +11,8 @@ pub async fn shutdown() {
         Backend::Sim(shard) => shard.shutdown_requested().await,
     }
 }
+
+/// The signal that let [`shutdown`] return in this process, for its exit code. Not part of any simulation.
+pub fn received() -> Option<i32> {
+    real::signals::received()
+}

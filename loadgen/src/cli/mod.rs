@@ -27,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use kring_runtime::signal;
 
 use crate::rows::Rows;
 use crate::text::{head, table};
@@ -56,13 +57,15 @@ enum Task {
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    match execute(Cli::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(sentence) => {
-            let _nobody_listens = writeln!(std::io::stderr(), "kring-loadgen: {sentence}");
-            ExitCode::FAILURE
-        }
+    let outcome = execute(Cli::parse());
+    if let Err(sentence) = &outcome {
+        let _nobody_listens = writeln!(std::io::stderr(), "kring-loadgen: {sentence}");
+    }
+    match (signal::received(), outcome) {
+        // As a shell shows a program that the signal ended.
+        (Some(signal), _) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
+        (None, Ok(true)) => ExitCode::SUCCESS,
+        (None, Ok(false) | Err(_)) => ExitCode::FAILURE,
     }
 }
 

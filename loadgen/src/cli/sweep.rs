@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use kring_runtime::sleep;
+use kring_runtime::{signal, sleep};
 
 use super::command::{Command, Common};
 use super::measure::{measure, on_one_shard};
 use super::output::print;
 use super::refuse;
+use crate::interrupt::unless;
 use crate::report::Report;
 use crate::settings::{Rate, Settings};
 use crate::sweep::decide::{Next, Search};
@@ -117,10 +118,12 @@ pub fn run(options: Sweeping) -> Result<bool, String> {
         match search.next(&sweep.votes()) {
             Next::Try { rate, probe } => {
                 let report = match step(&common, &settings, rate) {
-                    Ok(report) => report,
+                    Ok(report) if !report.interrupted => report,
                     Err(sentence) if sweep.steps.is_empty() => return Err(sentence),
-                    Err(sentence) => {
-                        stopped = Some(sentence);
+                    cut => {
+                        // A part of a step says nothing of its rate.
+                        sweep.interrupted = signal::received().is_some();
+                        stopped = cut.err().filter(|_| !sweep.interrupted);
                         let search = Search { max_steps: sweep.steps.len(), ..search };
                         break sweep.end = search.next(&sweep.votes());
                     }
@@ -159,7 +162,8 @@ fn step(common: &Common, settings: &Settings, rate: u64) -> Result<Report, Strin
 
 fn rest(pause: Duration) -> Result<(), String> {
     on_one_shard(move || async move {
-        sleep(pause).await;
+        // The next step tells of it.
+        let _interrupted = unless(sleep(pause), signal::shutdown()).await;
         Ok(())
     })
 }

@@ -52,6 +52,8 @@ pub enum ClientError {
     },
     /// Another client of this run failed first.
     Aborted,
+    /// The operator ended it before the start.
+    Interrupted,
 }
 
 impl ClientError {
@@ -97,6 +99,7 @@ impl fmt::Display for ClientError {
                 by.as_millis()
             ),
             Self::Aborted => f.write_str("another client failed"),
+            Self::Interrupted => f.write_str("interrupted before the start: nothing was measured"),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kring_runtime::{Monotonic, Queue, Task, now, sleep, sleep_until, spawn, timeout, timeout_at};
+use kring_runtime::{Monotonic, Queue, Task, TimedOut, now, sleep, sleep_until, spawn, timeout, timeout_at};
 use kring_wire::messages::api_versions_request::ApiVersionsRequest;
 use kring_wire::messages::api_versions_response::ApiVersionsResponse;
 use kring_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
@@ -32,11 +32,14 @@ const PIECES: u32 = 10;
 pub async fn run(plan: Arc<Plan>, local: Rc<Local>, shard: usize, shards: usize) {
     let load = plan.settings.connecting.clone();
     let share = Share { index: shard as u64, producers: shards as u64 };
-    let mut due = Arrivals::new(local.window.start, load.per_second, share, Spacing::Constant, 0);
+    let mut due = Arrivals::new(local.window().start, load.per_second, share, Spacing::Constant, 0);
     let own = (shard..load.connections as usize).step_by(shards);
     let mut tasks: Vec<Task<()>> = Vec::new();
     for index in own {
-        sleep_until(due.next()).await;
+        // What was not to be opened before an end that came early is not opened.
+        if local.before_end(Duration::ZERO, sleep_until(due.next())).await.is_none() {
+            break;
+        }
         let client = Client { plan: plan.clone(), local: local.clone(), index };
         tasks.push(spawn(Queue::Net, client.run(due.next())));
         due.advance();
@@ -56,11 +59,11 @@ struct Client {
 impl Client {
     async fn run(self, due: Monotonic) {
         let mut opened = false;
-        let ended = match timeout_at(self.end(), self.open(due)).await {
+        let ended = match self.in_time(self.open(due)).await {
             // Opened before the end, and not answered by then.
-            Err(_) => Err(ClientError::Timeout),
-            Ok(Err(error)) => Err(error),
-            Ok(Ok((requests, answers))) => {
+            None => Err(ClientError::Timeout),
+            Some(Err(error)) => Err(error),
+            Some(Ok((requests, answers))) => {
                 opened = true;
                 self.count("connections opened");
                 self.live(requests, answers).await
@@ -73,8 +76,13 @@ impl Client {
         }
     }
 
+    /// `None` when the run ends before.
+    async fn in_time<F: Future>(&self, future: F) -> Option<F::Output> {
+        self.local.before_end(Duration::ZERO, future).await
+    }
+
     fn end(&self) -> Monotonic {
-        self.local.window.end
+        self.local.window().end
     }
 
     fn count(&self, name: &str) {
@@ -123,21 +131,19 @@ impl Client {
         }
         let mut due = now();
         loop {
-            due = self.load().every.map_or(self.end(), |every| due + every);
-            match timeout_at(due.min(self.end()), answers.next()).await {
-                Err(_) if now() >= self.end() => return Ok(()),
-                Err(_) => {}
+            due = self.load().every.map_or(Monotonic::MAX, |every| due + every);
+            match self.in_time(timeout_at(due, answers.next())).await {
+                None => return Ok(()),
+                Some(Err(TimedOut)) => {}
                 // Nothing was asked.
-                Ok(Ok(_)) => return Err(ClientError::Correlation { expected: -1, found: -1 }),
-                Ok(Err(error)) => return Err(error),
+                Some(Ok(Ok(_))) => return Err(ClientError::Correlation { expected: -1, found: -1 }),
+                Some(Ok(Err(error))) => return Err(error),
             }
-            match timeout_at(self.end(), self.ask(&mut requests, &mut answers)).await {
-                Err(_) => {
-                    self.wait_unanswered(due);
-                    return Ok(());
-                }
-                Ok(asked) => asked?,
-            }
+            let Some(asked) = self.in_time(self.ask(&mut requests, &mut answers)).await else {
+                self.wait_unanswered(due);
+                return Ok(());
+            };
+            asked?;
             self.local.lasted(&Measure::from_key("later answers (ApiVersions)"), due, now());
         }
     }
@@ -164,13 +170,8 @@ impl Client {
             if left == 0 {
                 requests.send(self.plan.topics.versions.fetch, &self.fetch()).await?;
             }
-            match timeout_at(self.end(), answers.take_some(&mut left, piece)).await {
-                Err(_) => return Ok(()),
-                Ok(taken) => {
-                    let bytes = taken?;
-                    self.local.stats.borrow_mut().count("bytes read slowly", bytes as u64);
-                }
-            }
+            let Some(taken) = self.in_time(answers.take_some(&mut left, piece)).await else { return Ok(()) };
+            self.local.stats.borrow_mut().count("bytes read slowly", taken? as u64);
             sleep(Duration::from_secs(1) / PIECES).await;
         }
         Ok(())

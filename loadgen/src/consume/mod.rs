@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kring_runtime::{Monotonic, Queue, Task, now, sleep, sleep_until, spawn, timeout_at, yield_if_needed};
+use kring_runtime::{Monotonic, Queue, Task, now, sleep, sleep_until, spawn, yield_if_needed};
 use kring_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use kring_wire::messages::fetch_response::FetchResponse;
 use kring_wire::{ErrorCode, Str};
@@ -104,11 +104,10 @@ impl Consumer {
     }
 
     pub async fn run(mut self) {
-        sleep_until(self.counters.local.window.start).await;
+        sleep_until(self.counters.local.window().start).await;
         let began = now();
         while !self.is_done() {
-            // A broker that hangs does not keep a run that ends by the clock.
-            if timeout_at(self.gives_up_at(), self.turn()).await.is_err() {
+            if !self.turn_in_time().await {
                 break;
             }
             yield_if_needed().await;
@@ -119,21 +118,26 @@ impl Consumer {
         }
         let mut stats = self.counters.local.stats.borrow_mut();
         // What was read is counted up to the end.
-        let end = now().min(self.counters.local.window.end);
+        let end = now().min(self.counters.local.window().end);
         stats.reading = stats.reading.max(end.saturating_since(began));
+    }
+
+    /// False when the run was over before the turn was. A broker that hangs does not keep a run that ends by the clock.
+    async fn turn_in_time(&mut self) -> bool {
+        let local = self.counters.local.clone();
+        match self.role {
+            Role::Whole | Role::History => local.before_end(GRACE, self.turn()).await.is_some(),
+            Role::Tail => {
+                self.turn().await;
+                true
+            }
+        }
     }
 
     async fn turn(&mut self) {
         match self.fetch().await {
             Ok(()) => self.backoff.reset(),
             Err(error) => self.recover(error).await,
-        }
-    }
-
-    fn gives_up_at(&self) -> Monotonic {
-        match self.role {
-            Role::Whole | Role::History => self.counters.local.window.end + GRACE,
-            Role::Tail => Monotonic::MAX,
         }
     }
 
@@ -264,7 +268,7 @@ impl Consumer {
     fn count(&self, amount: Amount, at: Monotonic) {
         let Counters { local, shared, .. } = &self.counters;
         match self.role {
-            Role::History if local.window.covers(at) => {
+            Role::History if local.window().covers(at) => {
                 local.stats.borrow_mut().amount("history").add(amount);
             }
             Role::History => {}

@@ -94,7 +94,7 @@ impl Role {
         match self {
             Role::Whole => {
                 let enough = settings.count.is_some_and(|count| shared.records_read() >= count);
-                enough || now >= local.window.end || cursors.iter().all(Cursor::is_at_end)
+                enough || now >= local.window().end || cursors.iter().all(Cursor::is_at_end)
             }
             Role::History => !shared.is_producing(),
             Role::Tail => {
@@ -103,7 +103,7 @@ impl Role {
                 };
                 // The producers themselves give up when `drain` is over, then so much more for the consumers.
                 let done = shared.producers_done();
-                let end = done.map_or(local.window.end, |done| done.min(local.window.end));
+                let end = done.map_or(local.window().end, |done| done.min(local.window().end));
                 let is_whole = done.is_some() && shared.missing() == 0 && cursors.iter().all(caught_up);
                 is_whole || now >= end + 2 * settings.drain
             }

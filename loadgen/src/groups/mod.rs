@@ -13,9 +13,10 @@ mod rebalances;
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use kring_runtime::channel::Event;
-use kring_runtime::{Monotonic, Queue, Task, now, sleep_until, spawn, timeout_at};
+use kring_runtime::{Monotonic, Queue, Task, now, sleep_until, spawn};
 
 use crate::client::ClientError;
 use crate::measure::Measure;
@@ -77,8 +78,8 @@ impl Stage {
 /// The slots of one shard; ends with the run.
 pub async fn run(plan: Arc<Plan>, stage: Arc<Stage>, local: Rc<Local>, shard: usize, shards: usize) {
     let members = plan.settings.group.members as usize;
-    sleep_until(local.window.start).await;
-    stage.begin(members, local.window.start);
+    sleep_until(local.window().start).await;
+    stage.begin(members, local.window().start);
     let mut tasks: Vec<Task<()>> = Vec::new();
     if shard == 0 {
         let conductor = conduct(plan.clone(), stage.clone(), local.clone());
@@ -97,9 +98,8 @@ pub async fn run(plan: Arc<Plan>, stage: Arc<Stage>, local: Rc<Local>, shard: us
 async fn conduct(plan: Arc<Plan>, stage: Arc<Stage>, local: Rc<Local>) {
     let every = plan.settings.group.change_every;
     let last = plan.settings.group.members as usize - 1;
-    let mut at = local.window.start + every;
-    while at < local.window.end {
-        sleep_until(at).await;
+    let mut at = local.window().start + every;
+    while local.before_end(Duration::ZERO, sleep_until(at)).await.is_some() {
         let turned = stage.turn(last);
         if !turned {
             let name = "changes put off: the rebalance before was not over";
@@ -107,7 +107,6 @@ async fn conduct(plan: Arc<Plan>, stage: Arc<Stage>, local: Rc<Local>) {
         }
         at = at + every;
     }
-    sleep_until(local.window.end).await;
     stage.close();
 }
 
@@ -121,7 +120,7 @@ pub struct Desk {
 
 impl Desk {
     fn is_over(&self) -> bool {
-        now() >= self.local.window.end
+        now() >= self.local.window().end
     }
 
     fn wants(&self) -> bool {
@@ -173,7 +172,7 @@ async fn play(desk: Desk) {
             first = false;
             Member::new(&desk).run().await;
         } else {
-            let _time_or_change = timeout_at(desk.local.window.end, changed).await;
+            let _end_or_change = desk.local.before_end(Duration::ZERO, changed).await;
         }
     }
 }

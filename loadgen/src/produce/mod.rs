@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kring_runtime::{Monotonic, now, sleep_until, timeout_at, wall_ms, yield_if_needed};
+use kring_runtime::{Monotonic, Queue, now, sleep_until, spawn, timeout_at, wall_ms, yield_if_needed};
 use kring_wire::record::{BuildError, Compression};
 
 pub use batch::Batch;
@@ -108,7 +108,7 @@ impl Producer {
     pub fn new(plan: Arc<Plan>, connected: Connected, counters: Counters) -> Producer {
         let Connected { index, connections, producer_id } = connected;
         let settings = &plan.settings;
-        let window = counters.local.window;
+        let window = counters.local.window();
         let (endpoints, routes) = plan.endpoints();
         let lanes = routes.iter().map(|_| Lane::new(producer_id)).collect();
         let mut producer = Producer {
@@ -142,13 +142,15 @@ impl Producer {
     }
 
     fn window(&self) -> Window {
-        self.desk.counters.local.window
+        self.desk.counters.local.window()
     }
 
     /// Until the end of the window, and then until everything is answered.
     pub async fn run(mut self) {
         sleep_until(self.window().start).await;
+        let _waking = spawn(Queue::Net, wake_early(self.desk.clone()));
         while !self.has_sent_all() {
+            self.source.end_by(self.window().end);
             self.fill();
             self.turn(self.gives_up_at()).await;
         }
@@ -513,6 +515,12 @@ impl Producer {
         let mut stats = self.desk.counters.local.stats.borrow_mut();
         stats.lasted = stats.lasted.max(lasted);
     }
+}
+
+/// A producer that waits for its next record looks again when the run ends before its time.
+async fn wake_early(desk: Rc<Desk>) {
+    desk.counters.local.until_interrupted().await;
+    desk.changed.notify_all();
 }
 
 fn source(plan: &Plan, index: u32, window: Window) -> Source {

@@ -98,6 +98,8 @@ pub struct Sweep {
     pub settings: Rows,
     pub steps: Vec<Step>,
     pub end: Next,
+    /// The operator ended it before its time.
+    pub interrupted: bool,
     /// The last run at the rate that was found.
     pub best: Option<Report>,
 }
@@ -112,6 +114,7 @@ impl Sweep {
             settings: Rows::new(rows),
             steps: Vec::new(),
             end: Next::GaveUp { confirmed: None },
+            interrupted: false,
             best: None,
         }
     }
@@ -138,6 +141,11 @@ impl Sweep {
 
     /// The result as a sentence.
     pub fn sentence(&self) -> String {
+        let interrupted = if self.interrupted { "interrupted: " } else { "" };
+        format!("{interrupted}{}", self.finding())
+    }
+
+    fn finding(&self) -> String {
         let target = self.target.title();
         match self.end {
             Next::Found { rate, bound: Bound::Broker } => format!("{target} holds up to {rate} records/s"),
@@ -169,6 +177,7 @@ impl Sweep {
             "target_ms": limits.collect::<serde_json::Map<_, _>>(),
             "what": self.what,
             "settings": self.settings,
+            "interrupted": self.interrupted,
             "end": self.end_name(),
             "records_per_s": self.found(),
             "sentence": self.sentence(),
@@ -266,6 +275,7 @@ mod tests {
             settings: Rows::default(),
             steps: vec![step(1000, Verdict::Held, 5), step(2000, Verdict::Missed, 50)],
             end: Next::Found { rate: 1000, bound: Bound::Broker },
+            interrupted: false,
             best: None,
         }
     }
@@ -287,6 +297,8 @@ mod tests {
         assert_eq!(sweep().sentence(), "p99 ≤ 10.000 ms holds up to 1000 records/s");
         assert!(sentence(Next::Never { bound: Bound::Broker }).contains("does not hold"));
         assert!(sentence(Next::Found { rate: 5, bound: Bound::LoadGenerator }).contains("at least"));
+        let cut = Sweep { interrupted: true, end: Next::GaveUp { confirmed: Some(7) }, ..sweep() };
+        assert!(cut.sentence().starts_with("interrupted: p99 ≤ 10.000 ms holds at 7 records/s at least"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! SIGINT and SIGTERM: the first asks for an orderly end, the second ends the process at once.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -9,7 +9,8 @@ use signal_hook::iterator::Signals;
 use crate::channel::Event;
 
 struct Asked {
-    flag: AtomicBool,
+    /// The first signal that came; 0 before.
+    signal: AtomicI32,
     event: Event,
 }
 
@@ -22,7 +23,7 @@ fn asked() -> &'static Asked {
             Ok(signals) => signals,
             Err(error) => {
                 tracing::error!(%error, "signals cannot be handled: the process will end without closing its logs");
-                return Asked { flag: AtomicBool::new(false), event: Event::new() };
+                return Asked { signal: AtomicI32::new(0), event: Event::new() };
             }
         };
         let spawned = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -31,21 +32,26 @@ fn asked() -> &'static Asked {
                     signal_hook::low_level::exit(128 + signal);
                 }
                 let asked = ASKED.wait();
-                asked.flag.store(true, Ordering::SeqCst);
+                asked.signal.store(signal, Ordering::SeqCst);
                 asked.event.notify_all();
             }
         });
         if let Err(error) = spawned {
             tracing::error!(%error, "signals are not watched: the process will not end by them");
         }
-        Asked { flag: AtomicBool::new(false), event: Event::new() }
+        Asked { signal: AtomicI32::new(0), event: Event::new() }
     })
 }
 
 pub(crate) async fn shutdown() {
     let asked = asked();
     let listener = asked.event.listen();
-    if !asked.flag.load(Ordering::SeqCst) {
+    if asked.signal.load(Ordering::SeqCst) == 0 {
         listener.await;
     }
+}
+
+pub(crate) fn received() -> Option<i32> {
+    let signal = ASKED.get()?.signal.load(Ordering::SeqCst);
+    (signal != 0).then_some(signal)
 }
