@@ -76,17 +76,27 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// Until it is not wanted any more.
+    /// Until it is not wanted any more. A broker that does not answer keeps it for so long after the end, and as long
+    /// again when it leaves.
     pub async fn run(mut self) {
+        let (local, drain) = (self.desk.local.clone(), self.desk.plan.settings.drain);
+        if local.before_end(drain, self.stay()).await.is_none() {
+            self.desk.abandon();
+        }
+        match local.before_end(2 * drain, self.leave()).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => self.desk.note(&error),
+            None => self.desk.abandon(),
+        }
+    }
+
+    async fn stay(&mut self) {
         while self.desk.wants() {
             if let Err(error) = self.serve().await {
                 self.desk.note(&error);
                 sleep(self.backoff.next()).await;
                 self.refresh().await;
             }
-        }
-        if let Err(error) = self.leave().await {
-            self.desk.note(&error);
         }
     }
 
@@ -147,14 +157,12 @@ impl<'a> Member<'a> {
     }
 
     async fn join(&mut self, coordinator: &mut Coordinator) -> Result<(), ClientError> {
-        let began = now();
-        let joined = self.ask_to_join(coordinator).await?;
-        self.desk.took("join", began);
+        let desk = self.desk;
+        let joined = desk.timed("join", self.ask_to_join(coordinator)).await?;
         self.membership =
             Membership { member_id: joined.member_id.clone(), generation: joined.generation_id };
-        let began = now();
-        let assignment = coordinator.sync(&self.membership, self.assignments(&joined)).await?;
-        self.desk.took("sync", began);
+        let syncing = coordinator.sync(&self.membership, self.assignments(&joined));
+        let assignment = desk.timed("sync", syncing).await?;
         let partitions = assign::partitions(assignment, &self.desk.plan.topics.layout)
             .ok_or_else(|| ClientError::Missing("partitions that can be read".to_owned()))?;
         self.open(coordinator, &partitions).await?;
@@ -237,9 +245,7 @@ impl<'a> Member<'a> {
                 self.commit_at = now() + group.commit_every;
             }
             if now() >= self.heartbeat_at {
-                let began = now();
-                coordinator.heartbeat(&self.membership).await?;
-                self.desk.took("heartbeat", began);
+                self.desk.timed("heartbeat", coordinator.heartbeat(&self.membership)).await?;
                 self.heartbeat_at = now() + group.heartbeat_every;
             }
         }
@@ -248,10 +254,8 @@ impl<'a> Member<'a> {
 
     async fn commit(&mut self, coordinator: &mut Coordinator) -> Result<(), ClientError> {
         let offsets: Vec<_> = self.shares.iter().flat_map(|share| share.positions.iter().copied()).collect();
-        let began = now();
-        coordinator.commit(&self.membership, &self.desk.plan.topics.layout, offsets).await?;
-        self.desk.took("offset commit", began);
-        Ok(())
+        let layout = &self.desk.plan.topics.layout;
+        self.desk.timed("offset commit", coordinator.commit(&self.membership, layout, offsets)).await
     }
 
     async fn fetch(&mut self, share: usize) -> Result<(), ClientError> {
@@ -278,10 +282,7 @@ impl<'a> Member<'a> {
         if !self.desk.is_over() {
             self.desk.begins(Trigger::Left);
         }
-        let began = now();
-        coordinator.leave(&self.membership.member_id).await?;
-        self.desk.took("leave", began);
-        Ok(())
+        self.desk.timed("leave", coordinator.leave(&self.membership.member_id)).await
     }
 }
 

@@ -11,6 +11,7 @@ mod assign;
 mod member;
 mod rebalances;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Stage {
 struct Scene {
     /// By slot, whether it is to be a member.
     wanted: Vec<bool>,
+    /// Nobody is any more.
+    closed: bool,
     rebalances: Rebalances,
 }
 
@@ -49,12 +52,29 @@ impl Stage {
         let mut scene = self.scene();
         // The first shard that comes sets the scene.
         if scene.wanted.is_empty() {
-            *scene = Scene { wanted: vec![true; members], rebalances: Rebalances::new(members, now) };
+            let rebalances = Rebalances::new(members, now);
+            *scene = Scene { wanted: vec![true; members], closed: false, rebalances };
         }
     }
 
     fn wants(&self, slot: usize) -> bool {
-        self.scene().wanted[slot]
+        let scene = self.scene();
+        !scene.closed && scene.wanted[slot]
+    }
+
+    fn is_closed(&self) -> bool {
+        self.scene().closed
+    }
+
+    /// Until no rebalance is under way that something here caused.
+    async fn settled(&self) {
+        loop {
+            let changed = self.changed.listen();
+            if !self.scene().rebalances.is_open() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// False while the rebalance before is not over.
@@ -69,9 +89,15 @@ impl Stage {
         true
     }
 
-    fn close(&self) {
-        self.scene().wanted.fill(false);
+    /// Nobody is a member any more. Returns the rebalance that was under way, and when it began.
+    fn close(&self) -> Option<(Trigger, Monotonic)> {
+        let open = {
+            let mut scene = self.scene();
+            scene.closed = true;
+            scene.rebalances.give_up()
+        };
         self.changed.notify_all();
+        open
     }
 }
 
@@ -86,7 +112,8 @@ pub async fn run(plan: Arc<Plan>, stage: Arc<Stage>, local: Rc<Local>, shard: us
         tasks.push(spawn(Queue::Net, conductor));
     }
     for slot in (shard..members).step_by(shards) {
-        let desk = Desk { plan: plan.clone(), stage: stage.clone(), local: local.clone(), slot };
+        let (plan, stage, local) = (plan.clone(), stage.clone(), local.clone());
+        let desk = Desk { plan, stage, local, slot, asking: Cell::new(None) };
         tasks.push(spawn(Queue::Net, play(desk)));
     }
     for task in tasks {
@@ -94,7 +121,8 @@ pub async fn run(plan: Arc<Plan>, stage: Arc<Stage>, local: Rc<Local>, shard: us
     }
 }
 
-/// Makes the last member leave and come back in turn.
+/// Makes the last member leave and come back in turn. At the end a rebalance that is under way is waited for; one that
+/// is not over then has lasted until then at least, and has failed.
 async fn conduct(plan: Arc<Plan>, stage: Arc<Stage>, local: Rc<Local>) {
     let every = plan.settings.group.change_every;
     let last = plan.settings.group.members as usize - 1;
@@ -107,7 +135,12 @@ async fn conduct(plan: Arc<Plan>, stage: Arc<Stage>, local: Rc<Local>) {
         }
         at = at + every;
     }
-    stage.close();
+    let drain = plan.settings.drain;
+    local.before_end(drain, stage.settled()).await;
+    if let Some((trigger, began)) = stage.close() {
+        local.lasted(&Measure::from_key(trigger.name()), began, now());
+        local.failed(&format!("rebalance not over {} s after the end", drain.as_secs()), 1);
+    }
 }
 
 /// What a slot works with.
@@ -116,15 +149,42 @@ pub struct Desk {
     stage: Arc<Stage>,
     local: Rc<Local>,
     slot: usize,
+    /// What is measured and not answered yet, and since when.
+    asking: Cell<Option<(&'static str, Monotonic)>>,
 }
 
 impl Desk {
+    /// Also for a member that is given up just before the stage is closed.
     fn is_over(&self) -> bool {
-        now() >= self.local.window().end
+        self.stage.is_closed() || now() >= self.local.window().end + self.plan.settings.drain
     }
 
     fn wants(&self) -> bool {
-        !self.is_over() && self.stage.wants(self.slot)
+        self.stage.wants(self.slot)
+    }
+
+    /// Asks something that is measured under this name when it is answered.
+    async fn timed<T>(
+        &self,
+        name: &'static str,
+        asking: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        let began = now();
+        self.asking.set(Some((name, began)));
+        let answer = asking.await;
+        self.asking.set(None);
+        if answer.is_ok() {
+            self.took(name, began);
+        }
+        answer
+    }
+
+    /// What is not answered by now has failed, and has lasted until now at least.
+    fn abandon(&self) {
+        if let Some((name, began)) = self.asking.take() {
+            self.took(name, began);
+        }
+        self.local.failed(&ClientError::Timeout.to_string(), 1);
     }
 
     fn took(&self, name: &str, from: Monotonic) {
@@ -133,6 +193,7 @@ impl Desk {
 
     fn begins(&self, trigger: Trigger) {
         self.stage.scene().rebalances.begin(trigger, self.slot, now());
+        self.stage.changed.notify_all();
     }
 
     /// The member works in this generation.
@@ -146,6 +207,7 @@ impl Desk {
             Some(Done::Planned(trigger, from, _)) => {
                 stats.count("rebalances", 1);
                 drop(stats);
+                self.stage.changed.notify_all();
                 self.took(trigger.name(), from);
             }
         }
@@ -163,8 +225,11 @@ impl Desk {
 /// Is a member whenever it is wanted as one.
 async fn play(desk: Desk) {
     let mut first = true;
-    while !desk.is_over() {
+    loop {
         let changed = desk.stage.changed.listen();
+        if desk.is_over() {
+            return;
+        }
         if desk.wants() {
             if !first {
                 desk.begins(Trigger::Joined);
@@ -172,7 +237,7 @@ async fn play(desk: Desk) {
             first = false;
             Member::new(&desk).run().await;
         } else {
-            let _end_or_change = desk.local.before_end(Duration::ZERO, changed).await;
+            changed.await;
         }
     }
 }

@@ -47,6 +47,11 @@ impl Rebalances {
         self.open.is_some()
     }
 
+    /// Nothing is waited for any more. Returns what was under way, and since when.
+    pub fn give_up(&mut self) -> Option<(Trigger, Monotonic)> {
+        self.open.take()
+    }
+
     /// A member joins or leaves now.
     pub fn begin(&mut self, trigger: Trigger, member: usize, now: Monotonic) {
         match trigger {
