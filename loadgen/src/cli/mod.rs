@@ -86,6 +86,7 @@ fn refuse(sentence: String) -> ! {
 fn load(command: Command) -> Result<bool, String> {
     let (common, settings) = command.into_settings().unwrap_or_else(|sentence| refuse(sentence));
     common.output.files.check().unwrap_or_else(|sentence| refuse(sentence));
+    common.machine.check().unwrap_or_else(|sentence| refuse(sentence));
     let threads = common.machine.threads(settings.clients());
     if !common.output.quiet {
         print(&head(&Rows::new(settings.rows()), threads))?;

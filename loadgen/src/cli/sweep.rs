@@ -110,6 +110,7 @@ pub fn run(options: Sweeping) -> Result<bool, String> {
         refuse("a sweep is many runs: --start-at is for one".to_owned());
     }
     common.output.files.check().unwrap_or_else(|sentence| refuse(sentence));
+    common.machine.check().unwrap_or_else(|sentence| refuse(sentence));
     let mut sweep = Sweep::new(target, &settings);
     common.output.name_sweep(&mut sweep);
     print(&introduction(&sweep, &common, &settings))?;
