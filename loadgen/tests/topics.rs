@@ -19,7 +19,7 @@ use kring_loadgen::text::table;
 use kring_loadgen::verify::Judgement;
 use kring_loadgen::{Document, KeySpace, Rate, Report, Settings, Sizes, Worker, Workload, prepare};
 use kring_runtime::net::{Listener, Stream};
-use kring_runtime::{Monotonic, Queue, Task, now, sim, sleep_until, spawn};
+use kring_runtime::{Monotonic, Queue, Task, now, sim, sleep_until, spawn, timeout_at};
 use kring_wire::messages::create_topics_request::CreateTopicsRequest;
 use kring_wire::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
 use kring_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
@@ -59,6 +59,8 @@ enum Fault {
     CopiesOne,
     /// After two seconds the partitions of the second topic have other leaders.
     MovesSecond,
+    /// The same, and for a second the first broker takes no new connections.
+    MovesSecondAndRefuses,
     /// For a second the brokers name leaders that do not know yet that they are.
     StartsLate,
     /// Each Produce request takes its time.
@@ -99,8 +101,8 @@ impl Cluster {
 
     /// Both brokers lead partitions of every topic.
     fn leader(&self, topic: &str, index: i32) -> usize {
-        let moved =
-            self.fault == Fault::MovesSecond && is_second(topic) && self.started.elapsed() >= 2 * SECOND;
+        let moves = matches!(self.fault, Fault::MovesSecond | Fault::MovesSecondAndRefuses);
+        let moved = moves && is_second(topic) && self.started.elapsed() >= 2 * SECOND;
         (topic.len() + index as usize + usize::from(moved)) % PORTS.len()
     }
 
@@ -302,13 +304,24 @@ impl Cluster {
     }
 
     fn listen(self: &Rc<Self>, broker: usize) -> Task<()> {
-        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], PORTS[broker]))).unwrap();
-        let cluster = self.clone();
+        let (cluster, refuses_from) = (self.clone(), self.started + 2 * SECOND);
+        let refuses = self.fault == Fault::MovesSecondAndRefuses && broker == 0;
+        let first = self.bind(broker);
         spawn(Queue::Net, async move {
-            while let Ok(stream) = listener.accept().await {
-                spawn(Queue::Net, cluster.clone().serve(broker, stream)).detach();
-            }
+            cluster.accept(broker, first, if refuses { refuses_from } else { Monotonic::MAX }).await;
+            sleep_until(refuses_from + SECOND).await;
+            cluster.accept(broker, cluster.bind(broker), Monotonic::MAX).await;
         })
+    }
+
+    fn bind(&self, broker: usize) -> Listener {
+        Listener::bind(SocketAddr::from(([127, 0, 0, 1], PORTS[broker]))).unwrap()
+    }
+
+    async fn accept(self: &Rc<Self>, broker: usize, listener: Listener, until: Monotonic) {
+        while let Ok(accepted) = timeout_at(until, listener.accept()).await {
+            spawn(Queue::Net, self.clone().serve(broker, accepted.unwrap())).detach();
+        }
     }
 
     /// The key of each record in each partition.
@@ -455,6 +468,15 @@ fn one_topic_that_gets_other_leaders_is_followed_there() {
     let (report, _) = run(Fault::MovesSecond);
     assert_whole(&report);
     assert!(report.stats.retries.contains_key("NOT_LEADER_OR_FOLLOWER"), "{}", table(&report));
+}
+
+#[test]
+fn partitions_whose_new_leader_takes_no_connections_at_first_are_read_on_when_it_does() {
+    let one_consumer = |settings: &mut Settings| settings.consumers = 1;
+    let (report, _) = run_with(Fault::MovesSecondAndRefuses, &[], one_consumer).unwrap();
+    assert_whole(&report);
+    let refused = report.stats.counts.keys().any(|name| name.contains("leaders asked for in vain"));
+    assert!(refused, "{}", table(&report));
 }
 
 #[test]

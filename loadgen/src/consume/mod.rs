@@ -211,15 +211,22 @@ impl Consumer {
         let leaders = refresh_leaders(&brokers, &self.plan.topics).await?;
         let leader = |cursor: &Cursor| leaders[cursor.partition as usize].clone();
         let Some(first) = self.cursors.first().map(leader) else { return Ok(()) };
+        // Another comes first the next time: a leader that cannot be reached holds up nobody else's partitions.
+        self.cursors.rotate_left(1);
         self.connection = Connection::open(&first).await?;
         self.endpoint = first;
-        let (own, moved) =
-            self.cursors.drain(..).partition(|cursor| leader(cursor).name == self.endpoint.name);
+        let own = |cursor: &Cursor| leader(cursor).name == self.endpoint.name;
+        let (own, moved): (Vec<_>, Vec<_>) = self.cursors.iter().copied().partition(own);
         self.cursors = own;
+        let mut outcome = Ok(());
         for cursor in moved {
-            self.hand_over(leader(&cursor), cursor).await?;
+            if let Err(error) = self.hand_over(leader(&cursor), cursor).await {
+                // It stays until its leader can be reached: that it is refused here leads to the next try.
+                self.cursors.push(cursor);
+                outcome = Err(error);
+            }
         }
-        Ok(())
+        outcome
     }
 
     /// Partitions that moved elsewhere are fetched from there.
