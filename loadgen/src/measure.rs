@@ -21,12 +21,20 @@ pub enum Measure {
     Written,
     /// Of that, what neither lingering nor the broker caused: how late the load generator itself was.
     OwnDelay,
+    /// How late a thread of the load generator is for a time at which it wants to wake up: so late it may be for answers.
+    WokenLate,
 }
 
 impl Measure {
     /// Those that have no name of a workload's own.
-    const FIXED: [Measure; 5] =
-        [Measure::Received, Measure::Acknowledged, Measure::Fetched, Measure::Written, Measure::OwnDelay];
+    const FIXED: [Measure; 6] = [
+        Measure::Received,
+        Measure::Acknowledged,
+        Measure::Fetched,
+        Measure::Written,
+        Measure::OwnDelay,
+        Measure::WokenLate,
+    ];
 
     /// Its name in JSON.
     pub fn key(&self) -> &str {
@@ -37,6 +45,7 @@ impl Measure {
             Measure::Named(name) => name,
             Measure::Written => "written",
             Measure::OwnDelay => "own_delay",
+            Measure::WokenLate => "woken_late",
         }
     }
 
@@ -49,6 +58,7 @@ impl Measure {
             Measure::Named(name) => name,
             Measure::Written => "intended send to socket, a batch",
             Measure::OwnDelay => "own delay in it, a batch",
+            Measure::WokenLate => "a thread wakes late",
         }
     }
 
@@ -59,7 +69,7 @@ impl Measure {
 
     /// Whether it says something about the load generator rather than about the broker.
     pub fn is_own(&self) -> bool {
-        matches!(self, Measure::Written | Measure::OwnDelay)
+        matches!(self, Measure::Written | Measure::OwnDelay | Measure::WokenLate)
     }
 
     /// Its place among the fixed ones.
@@ -71,6 +81,7 @@ impl Measure {
             Measure::Named(_) => None,
             Measure::Written => Some(3),
             Measure::OwnDelay => Some(4),
+            Measure::WokenLate => Some(5),
         }
     }
 }

@@ -38,6 +38,18 @@ impl OwnQueue {
         self.excused += time;
     }
 
+    /// The broker was in the way from `from` on: until it `answered`, or until there was something else to do at `due`.
+    /// What passed from then until the producer woke up at `now`, behind others on its thread, is its own.
+    pub fn excuse_wait(
+        &mut self,
+        from: Monotonic,
+        answered: Option<Monotonic>,
+        due: Monotonic,
+        now: Monotonic,
+    ) {
+        self.excuse(answered.unwrap_or(now).min(due).saturating_since(from));
+    }
+
     /// The broker was in the way of everything until `now`.
     pub fn excuse_until(&mut self, now: Monotonic) {
         self.last_departure = now;
@@ -85,6 +97,19 @@ mod tests {
         assert_eq!(queue.depart(at(20), at(504)), ms(1));
         queue.excuse_until(at(900));
         assert_eq!(queue.depart(at(30), at(901)), ms(1));
+    }
+
+    #[test]
+    fn waking_late_for_an_answer_or_for_what_is_due_meanwhile_is_own_delay() {
+        let departing = |answered: Option<u64>, due| {
+            let mut queue = OwnQueue::new(at(0));
+            queue.excuse_wait(at(0), answered.map(at), at(due), at(50));
+            queue.depart(at(0), at(50))
+        };
+        assert_eq!(departing(Some(50), 1000), ms(0), "at once");
+        assert_eq!(departing(Some(10), 1000), ms(40));
+        assert_eq!(departing(None, 20), ms(30));
+        assert_eq!(departing(Some(30), 20), ms(30));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::counters::Counters;
 use crate::groups::{self, Stage};
 use crate::interrupt::unless_interrupted;
 use crate::live;
+use crate::measure::Measure;
 use crate::payload::Payload;
 use crate::produce::{self, Producer};
 use crate::report::Thread;
@@ -24,6 +25,9 @@ use crate::shared::{HEAD_START, Local, Shared, Window};
 use crate::stats::Stats;
 use crate::timeline::{self, Gather, Recorder, Slot};
 use crate::verify::{Arrivals, Ledger};
+
+/// Rare enough to cost nothing, and often enough for a percentile in a short run.
+const WAKES_EVERY: Duration = Duration::from_millis(10);
 
 /// A run that can begin.
 #[derive(Debug)]
@@ -167,12 +171,13 @@ impl Worker {
         let local = Rc::new(Local::new(Window::new(start, &self.plan.settings)));
         let watching =
             spawn(Queue::Background, watch(local.clone(), self.live.clone().map(|(sender, _)| sender)));
+        let waking = spawn(Queue::Net, watch_waking(local.clone()));
         let showing = self.show(shard, local.window());
         let heeding = spawn(Queue::Background, heed(self.shared.clone(), local.clone(), shard == 0));
         for task in self.spawn_crew(crew, &local, shard) {
             task.await;
         }
-        drop((watching, showing, heeding));
+        drop((watching, waking, showing, heeding));
         let recorder = Recorder::new(start, Duration::from_secs(1));
         Ok(Outcome {
             stats: local.stats.take(),
@@ -260,6 +265,21 @@ impl Worker {
 fn wall_at(time: Monotonic) -> u64 {
     let wall = wall_ms() + time.saturating_since(now()).as_millis() as i64;
     wall.unsigned_abs()
+}
+
+/// Wants to wake up a hundred times a second, and notes how late it is. All clients of the thread are as late for what
+/// they wait for, also where that is an answer, of which nobody knows when it came.
+async fn watch_waking(local: Rc<Local>) {
+    let mut due = local.window().start;
+    loop {
+        sleep_until(due).await;
+        let at = now();
+        // Whoever would have waited for a time that was slept through has waited since.
+        while due <= at {
+            local.lasted(&Measure::WokenLate, due, at);
+            due = due + WAKES_EVERY;
+        }
+    }
 }
 
 /// When the operator wants it, the run ends; what is in flight then is waited for as at any end.

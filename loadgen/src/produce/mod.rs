@@ -220,7 +220,7 @@ impl Producer {
     }
 
     async fn wait(&mut self, limit: Monotonic) {
-        let changed = self.desk.changed.notified();
+        let changed = self.desk.change();
         let at = now();
         let blocked = self.is_blocked(at);
         let for_the_broker = blocked || self.source.next(at).is_none();
@@ -234,7 +234,7 @@ impl Producer {
         let _time_or_change = timeout_at(wake, changed).await;
         self.desk.wants_room.set(false);
         if blocked {
-            self.own.excuse(at.elapsed());
+            self.own.excuse_wait(at, self.desk.changed_at(), wake, now());
         }
     }
 
@@ -520,7 +520,7 @@ impl Producer {
 /// A producer that waits for its next record looks again when the run ends before its time.
 async fn wake_early(desk: Rc<Desk>) {
     desk.counters.local.until_interrupted().await;
-    desk.changed.notify_all();
+    desk.tell_change();
 }
 
 fn source(plan: &Plan, index: u32, window: Window) -> Source {

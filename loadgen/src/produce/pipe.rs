@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kring_runtime::local::Notify;
+use kring_runtime::local::{Notified, Notify};
 use kring_runtime::{Monotonic, Queue, Task, now, sleep_until, spawn, timeout};
 use kring_wire::ErrorCode;
 use kring_wire::messages::produce_response::{PartitionProduceResponse, ProduceResponse};
@@ -28,8 +28,9 @@ pub struct Desk {
     layout: Arc<Layout>,
     pub lanes: RefCell<Vec<Lane>>,
     pub spare: RefCell<Spare>,
-    /// Something happened that the producer waits for.
-    pub changed: Notify,
+    changed: Notify,
+    /// When something happened first for which the producer has waited since.
+    changed_at: Cell<Option<Monotonic>>,
     /// The producer waits for room in flight.
     pub wants_room: Cell<bool>,
     /// Leaders may have changed.
@@ -46,10 +47,28 @@ impl Desk {
             lanes: RefCell::new(lanes),
             spare: RefCell::default(),
             changed: Notify::new(),
+            changed_at: Cell::new(None),
             wants_room: Cell::new(false),
             stale: Cell::new(false),
             progressed: Cell::new(false),
         }
+    }
+
+    /// Until something happens that the producer waits for, from now on.
+    pub fn change(&self) -> Notified {
+        self.changed_at.set(None);
+        self.changed.notified()
+    }
+
+    /// When it happened, if it did.
+    pub fn changed_at(&self) -> Option<Monotonic> {
+        self.changed_at.get()
+    }
+
+    /// Something happened that the producer waits for.
+    pub fn tell_change(&self) {
+        self.changed_at.set(Some(self.changed_at.get().unwrap_or_else(now)));
+        self.changed.notify_all();
     }
 
     fn acknowledged(&self, batch: Batch, requests: u64, at: Monotonic, end: Option<i64>) {
@@ -67,7 +86,7 @@ impl Desk {
             Verdict::GivenUp(batch) => self.give_up(batch, cause),
         }
         self.stale.set(self.stale.get() || cause.is_stale());
-        self.changed.notify_all();
+        self.tell_change();
     }
 
     fn all_failed(&self, mut batches: Vec<Batch>, cause: &Cause) {
@@ -84,7 +103,7 @@ impl Desk {
     fn landed(&self) {
         self.counters.landed();
         if self.wants_room.get() {
-            self.changed.notify_all();
+            self.tell_change();
         }
     }
 }
@@ -219,7 +238,7 @@ impl Flights {
             desk.all_failed(flight.batches, cause);
         }
         desk.stale.set(true);
-        desk.changed.notify_all();
+        desk.tell_change();
     }
 
     /// When the oldest request was sent.

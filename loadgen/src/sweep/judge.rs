@@ -183,6 +183,21 @@ mod tests {
     }
 
     #[test]
+    fn a_load_generator_whose_threads_wake_late_for_answers_says_nothing_of_the_broker() {
+        let woken_late = |micros| {
+            let mut report = report(4000, |_| 20_000);
+            report.stats.latencies.record(&Measure::WokenLate, Duration::from_micros(micros), 100);
+            report
+        };
+        assert_eq!(verdict(&woken_late(6000)), Verdict::Limited);
+        assert!(woken_late(6000).warnings()[0].contains("own delay"));
+        assert_eq!(verdict(&woken_late(4000)), Verdict::Missed, "by a small part");
+        let mut quick = report(4000, |_| 1000);
+        quick.stats.latencies.record(&Measure::WokenLate, Duration::from_micros(900), 100);
+        assert!(!quick.is_bottleneck(), "a timer is late by a little anywhere");
+    }
+
+    #[test]
     fn a_load_generator_that_was_late_says_nothing_of_the_broker_but_may_well_hold() {
         let late = |latency: u64| {
             let mut report = report(4000, move |_| latency);
