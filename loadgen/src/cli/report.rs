@@ -8,6 +8,7 @@ use kring_runtime::process;
 use super::output::{Files, print};
 use crate::document::Document;
 use crate::report::Report;
+use crate::sweep::stored;
 use crate::text::table;
 
 #[derive(Args, Debug)]
@@ -27,7 +28,28 @@ pub struct Reporting {
 
 /// Whether all of them were good.
 pub fn run(options: &Reporting) -> Result<bool, String> {
-    let mut runs = options.results.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let texts = options.results.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    match texts.iter().position(|text| stored::is_sweep(text)) {
+        None => show_runs(options, &texts),
+        Some(_) if texts.len() == 1 => show_sweep(options, &texts[0]),
+        Some(at) => Err(format!(
+            "{} is a sweep, which is many runs: it is shown alone",
+            options.results[at].display()
+        )),
+    }
+}
+
+/// Whether a rate was found.
+fn show_sweep(options: &Reporting, text: &str) -> Result<bool, String> {
+    let sweep = stored::parse(text).map_err(|error| unreadable(&options.results[0], &error))?;
+    print(&sweep.table())?;
+    options.files.save_sweep(&sweep)?;
+    Ok(sweep.found().is_some())
+}
+
+fn show_runs(options: &Reporting, texts: &[String]) -> Result<bool, String> {
+    let named = options.results.iter().zip(texts);
+    let mut runs = named.map(|(path, text)| parse(path, text)).collect::<Result<Vec<_>, _>>()?;
     if options.merge {
         runs = vec![merged(runs)?];
     }
@@ -38,10 +60,17 @@ pub fn run(options: &Reporting) -> Result<bool, String> {
     Ok(runs.iter().all(Report::is_good))
 }
 
-fn read(path: &Path) -> Result<Report, String> {
-    let text = process::read_text(path).map_err(|error| error.to_string());
-    let report = text.and_then(|text| Document::parse(&text)).and_then(Document::into_report);
-    report.map_err(|error| format!("cannot read {}: {error}", path.display()))
+fn read(path: &Path) -> Result<String, String> {
+    process::read_text(path).map_err(|error| unreadable(path, &error.to_string()))
+}
+
+fn parse(path: &Path, text: &str) -> Result<Report, String> {
+    let report = Document::parse(text).and_then(Document::into_report);
+    report.map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &str) -> String {
+    format!("cannot read {}: {error}", path.display())
 }
 
 fn merged(runs: Vec<Report>) -> Result<Report, String> {

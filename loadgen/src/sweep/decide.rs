@@ -33,6 +33,13 @@ pub enum Probe {
 }
 
 impl Probe {
+    const ALL: [Probe; 6] =
+        [Probe::First, Probe::Double, Probe::Halve, Probe::Between, Probe::Again, Probe::Confirm];
+
+    pub fn from_name(name: &str) -> Option<Probe> {
+        Probe::ALL.into_iter().find(|probe| probe.name() == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Probe::First => "first",

@@ -1,10 +1,8 @@
 //! A whole sweep: its table, its JSON, its page. Pure.
 
-use serde_json::{Value, json};
-
 use super::decide::{Bound, Next, Probe, Verdict};
 use super::judge::Target;
-use crate::document::Document;
+use super::stored;
 use crate::latencies::Summary;
 use crate::page;
 use crate::plot::{chart::Chart, charts, curve};
@@ -12,8 +10,6 @@ use crate::report::{Report, rates};
 use crate::rows::Rows;
 use crate::settings::Settings;
 use crate::text::time;
-
-pub const SCHEMA: &str = "kring-loadgen sweep 1";
 
 /// One run of a sweep.
 #[derive(Clone, Debug)]
@@ -168,29 +164,17 @@ impl Sweep {
         }
     }
 
-    pub fn to_json(&self) -> String {
-        let limits = self.target.0.iter().map(|limit| (limit.name.clone(), ms(limit.at_most)));
-        let value = json!({
-            "schema": SCHEMA,
-            "version": env!("CARGO_PKG_VERSION"),
-            "label": self.label,
-            "target_ms": limits.collect::<serde_json::Map<_, _>>(),
-            "what": self.what,
-            "settings": self.settings,
-            "interrupted": self.interrupted,
-            "end": self.end_name(),
-            "records_per_s": self.found(),
-            "sentence": self.sentence(),
-            "steps": self.steps.iter().map(step_json).collect::<Vec<_>>(),
-            "best": self.best.as_ref().map(Document::of),
-        });
-        let mut text =
-            serde_json::to_string_pretty(&value).expect("strings, numbers and maps with string keys");
-        text.push('\n');
-        text
+    /// Everything for people to read.
+    pub fn table(&self) -> String {
+        let steps: String = self.steps.iter().map(Step::to_line).collect();
+        format!("{}\n{}{steps}{}\n", self.label, head(), self.sentence())
     }
 
-    fn end_name(&self) -> &'static str {
+    pub fn to_json(&self) -> String {
+        stored::to_json(self)
+    }
+
+    pub fn end_name(&self) -> &'static str {
         match self.end {
             Next::Found { bound: Bound::Broker, .. } => "found",
             Next::Found { bound: Bound::Asked, .. } => "highest rate asked for",
@@ -225,31 +209,11 @@ impl Sweep {
     }
 }
 
-fn ms(time: std::time::Duration) -> Value {
-    json!(time.as_nanos() as f64 / 1e6)
-}
-
-fn step_json(step: &Step) -> Value {
-    let Summary { count, p50, p90, p99, p999, p9999, max, .. } = step.latency;
-    json!({
-        "rate": step.rate,
-        "why": step.probe.name(),
-        "verdict": step.verdict_name(),
-        "reason": step.reason,
-        "records_per_s": step.achieved,
-        "latency": {
-            "count": count, "p50_ms": ms(p50), "p90_ms": ms(p90), "p99_ms": ms(p99), "p99_9_ms": ms(p999),
-            "p99_99_ms": ms(p9999), "max_ms": ms(max),
-        },
-        "missed_share": step.missed,
-        "busiest_thread": step.busiest,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sweep::judge::Limit;
+    use serde_json::Value;
     use std::time::Duration;
 
     fn step(rate: u64, verdict: Verdict, p99_ms: u64) -> Step {
