@@ -105,11 +105,8 @@ impl Report {
 
     /// Adds the result of an instance that ran at the same time, value by value.
     pub fn merge(&mut self, other: &Report) -> Result<(), String> {
-        let same = |report: &Report| (report.warm_up, report.slot);
-        if same(self) != same(other) || self.started_ms.abs_diff(other.started_ms) > APART_MS {
-            let sentence =
-                "did not run together: one start time (--start-at), warm-up and duration are needed";
-            return Err(format!("{} and {} {sentence}", self.label, other.label));
+        if let Some(difference) = self.apart_from(other) {
+            return Err(format!("{} and {} do not add up: {difference}", self.label, other.label));
         }
         self.interrupted |= other.interrupted;
         self.instances += other.instances;
@@ -125,6 +122,29 @@ impl Report {
             (one, two) => one.or(two),
         };
         Ok(())
+    }
+
+    /// Why the two are not of one run.
+    fn apart_from(&self, other: &Report) -> Option<String> {
+        let (one, two) = (self.started_ms, other.started_ms);
+        if one.abs_diff(two) > APART_MS {
+            let s = one.abs_diff(two) as f64 / 1e3;
+            return Some(format!("they started {s:.3} s apart: give them one start time (--start-at)"));
+        }
+        if self.warm_up != other.warm_up {
+            return Some(differ("warm-up", self.warm_up, other.warm_up));
+        }
+        // What was measured differs by itself where a count ends it.
+        let asked = |report: &Report| report.settings.get("duration s").map(str::to_owned);
+        if (asked(self), self.slot) != (asked(other), other.slot) {
+            let s = |report| asked(report).unwrap_or_default();
+            return Some(format!("their duration is {} s and {} s", s(self), s(other)));
+        }
+        let cut = self.interrupted || other.interrupted;
+        if cut && self.measured.abs_diff(other.measured) > INTERRUPTED_APART {
+            return Some(differ("time until it was interrupted", self.measured, other.measured));
+        }
+        None
     }
 
     pub fn amounts(&self) -> Vec<(&str, Amount)> {
@@ -232,6 +252,13 @@ impl Report {
 
 /// Instances of one run start within this time of each other: wall clocks of machines differ.
 const APART_MS: u64 = 100;
+
+/// Nobody interrupts them all at one time; what this adds to their rates does not show.
+const INTERRUPTED_APART: Duration = Duration::from_millis(500);
+
+fn differ(what: &str, one: Duration, two: Duration) -> String {
+    format!("their {what} is {} s and {} s", one.as_secs_f64(), two.as_secs_f64())
+}
 
 /// Send times that the load generator itself missed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -58,14 +58,34 @@ fn instances_add_up_to_what_one_would_have_measured() {
     assert_eq!((merged.threads.len(), merged.cpu.own), (2, Some(2 * SECOND)));
 }
 
+/// Why this run and one that differs from it so do not add up.
+fn apart(change: impl FnOnce(&mut Report)) -> String {
+    let mut other = report(|_| true);
+    change(&mut other);
+    report(|_| true).merge(&other).unwrap_err()
+}
+
 #[test]
-fn runs_that_were_not_together_do_not_add_up() {
-    let mut later = report(|_| true);
-    later.started_ms += 1000;
-    assert!(report(|_| true).merge(&later).is_err());
-    let mut shorter = report(|_| true);
-    shorter.warm_up = Duration::ZERO;
-    assert!(report(|_| true).merge(&shorter).is_err());
+fn runs_that_were_not_together_do_not_add_up_and_the_reason_is_said() {
+    let error = apart(|later| later.started_ms += 1000);
+    assert!(error.contains("started 1.000 s apart"), "{error}");
+    let error = apart(|shorter| shorter.warm_up = Duration::ZERO);
+    assert!(error.contains("warm-up is 1 s and 0 s"), "{error}");
+    let error = apart(|longer| {
+        let settings = Settings { duration: 30 * SECOND, ..Settings::of(Workload::Produce, "t") };
+        longer.settings = Report::new(&settings, Outcome::default(), Cpu::default()).settings;
+    });
+    assert!(error.contains("duration is 2 s and 30 s"), "{error}");
+    let error = apart(|cut| (cut.interrupted, cut.measured) = (true, SECOND));
+    assert!(error.contains("interrupted is 2 s and 1 s"), "{error}");
+}
+
+#[test]
+fn instances_that_were_interrupted_together_add_up_and_say_so() {
+    let cut = || Report { interrupted: true, measured: SECOND, ..report(|_| true) };
+    let mut merged = cut();
+    merged.merge(&Report { measured: SECOND + SECOND / 10, ..cut() }).unwrap();
+    assert!(merged.interrupted && merged.warnings()[0].contains("interrupted"), "{:?}", merged.warnings());
 }
 
 #[test]

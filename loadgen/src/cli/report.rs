@@ -51,6 +51,7 @@ fn show_runs(options: &Reporting, texts: &[String]) -> Result<bool, String> {
     let named = options.results.iter().zip(texts);
     let mut runs = named.map(|(path, text)| parse(path, text)).collect::<Result<Vec<_>, _>>()?;
     if options.merge {
+        check_once(&options.results, texts)?;
         runs = vec![merged(runs)?];
     }
     for run in &runs {
@@ -73,6 +74,15 @@ fn unreadable(path: &Path, error: &str) -> String {
     format!("cannot read {}: {error}", path.display())
 }
 
+/// No two runs have one text, so that a file that is named twice, or a copy of it, is found.
+fn check_once(paths: &[PathBuf], texts: &[String]) -> Result<(), String> {
+    let again = |at: &usize| texts[..*at].contains(&texts[*at]);
+    let Some(at) = (1..texts.len()).find(again) else { return Ok(()) };
+    let first = texts.iter().position(|text| *text == texts[at]).unwrap_or(at);
+    let (one, two) = (paths[first].display(), paths[at].display());
+    Err(format!("{one} and {two} are the same result: it would be counted twice"))
+}
+
 fn merged(runs: Vec<Report>) -> Result<Report, String> {
     let mut runs = runs.into_iter();
     let mut whole = runs.next().expect("at least one file is required");
@@ -80,4 +90,20 @@ fn merged(runs: Vec<Report>) -> Result<Report, String> {
         whole.merge(&run)?;
     }
     Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_added_once() {
+        let check = |texts: &[&str]| {
+            let paths: Vec<_> = (0..texts.len()).map(|n| PathBuf::from(format!("{n}.json"))).collect();
+            check_once(&paths, &texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(check(&["a", "b", "c"]), Ok(()));
+        let error = check(&["a", "b", "c", "b"]).unwrap_err();
+        assert_eq!(error, "1.json and 3.json are the same result: it would be counted twice");
+    }
 }
