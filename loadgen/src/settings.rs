@@ -93,6 +93,9 @@ pub enum Filler {
     Text,
 }
 
+/// The row that says how many partitions each topic has.
+pub const PARTITIONS: &str = "partitions of each topic";
+
 /// Everything that a run needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -239,7 +242,8 @@ impl Settings {
         match self.workload {
             Workload::Groups => rows.extend(self.group.rows()),
             Workload::Connections => rows.extend(self.connecting.rows()),
-            _ => {}
+            Workload::EndToEnd | Workload::Mixed => rows.push(("verify", self.verify.to_string())),
+            Workload::Produce | Workload::Consume => {}
         }
         rows.push(("warm-up s", self.warm_up.as_secs_f64().to_string()));
         rows.extend(self.count.map(|count| ("records at most", count.to_string())));
@@ -249,13 +253,16 @@ impl Settings {
 
     /// How many topics there are is said where it is more than the one that is named.
     fn topic_rows(&self) -> Vec<(&'static str, String)> {
-        match self.topic_names().as_slice() {
-            [] => Vec::new(),
+        let mut rows = match self.topic_names().as_slice() {
+            [] => return Vec::new(),
             [topic] => vec![("topic", topic.clone())],
             [first, .., last] => {
                 vec![("topic", format!("{first} to {last}")), ("topics", self.topics.to_string())]
             }
-        }
+        };
+        // Where they are not asked for, they are known when the run is prepared.
+        rows.extend(self.partitions.map(|partitions| (PARTITIONS, partitions.to_string())));
+        rows
     }
 
     fn consuming(&self) -> Vec<(&'static str, String)> {
@@ -275,6 +282,7 @@ impl Settings {
         vec![
             ("producers", self.producers.to_string()),
             ("record bytes", self.record_size.to_string()),
+            ("record content", self.filler.to_string()),
             ("keys", keys),
             ("batch records at most", batch_records),
             ("batch bytes at most", self.batch_bytes.to_string()),
@@ -357,6 +365,15 @@ impl fmt::Display for Spacing {
     }
 }
 
+impl fmt::Display for Filler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Filler::Random => "random, behind a stamp of 28 bytes: does not compress",
+            Filler::Text => "text, behind a stamp of 28 bytes: compresses",
+        })
+    }
+}
+
 impl fmt::Display for Acks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -383,12 +400,25 @@ mod tests {
     }
 
     #[test]
+    fn a_report_says_what_records_hold_whether_they_are_verified_and_how_many_partitions_were_asked_for() {
+        let settings = Settings {
+            partitions: Some(6),
+            filler: Filler::Text,
+            verify: true,
+            ..Settings::of(Workload::EndToEnd, "t")
+        };
+        let rows = crate::rows::Rows::new(settings.rows());
+        let told = ["record content", "verify", PARTITIONS].map(|name| rows.get(name).unwrap());
+        assert!(told[0].starts_with("text") && told[1..] == ["true", "6"], "{told:?}");
+    }
+
+    #[test]
     fn a_report_says_how_many_topics_there_were() {
         let told = |topics| {
             let rows = with_topics(topics).rows();
             rows.into_iter().filter(|(name, _)| name.starts_with("topic")).collect::<Vec<_>>()
         };
-        assert_eq!(told(1), [("topic", "load".to_owned())]);
+        assert_eq!(told(1), [("topic", "load".to_owned())], "partitions are not known yet");
         assert_eq!(told(12), [("topic", "load-0 to load-11".to_owned()), ("topics", "12".to_owned())]);
     }
 }

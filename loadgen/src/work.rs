@@ -74,6 +74,13 @@ impl Plan {
         usize::try_from(topic).ok().filter(|topic| *topic < self.topics.layout.count())
     }
 
+    /// How many partitions each topic has; absent without a topic.
+    pub fn partitions_text(&self) -> Option<String> {
+        let counts = || self.topics.layout.topics().map(|(_, partitions)| partitions.len());
+        let (least, most) = (counts().min()?, counts().max()?);
+        Some(if least == most { most.to_string() } else { format!("{least} to {most}") })
+    }
+
     /// What makes and checks the values of this run.
     pub fn payload(&self) -> Payload {
         Payload::new(self.settings.record_size.clone(), self.settings.filler, self.settings.seed)

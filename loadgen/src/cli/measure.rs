@@ -10,7 +10,8 @@ use crate::client::ClientError;
 use crate::host::cpu_time;
 use crate::live;
 use crate::report::{Cpu, Report};
-use crate::settings::Settings;
+use crate::rows::Rows;
+use crate::settings::{PARTITIONS, Settings};
 use crate::work::{Outcome, Plan, Worker, prepare};
 
 pub fn measure(machine: &Machine, settings: Settings, threads: usize, quiet: bool) -> Result<Report, String> {
@@ -19,6 +20,7 @@ pub fn measure(machine: &Machine, settings: Settings, threads: usize, quiet: boo
         let settings = asked.clone();
         async move { prepare(settings).await.map_err(|error| error.to_string()) }
     })?;
+    let found = found(&plan, threads);
     let mut worker = Worker::new(plan, threads);
     let live = !quiet && std::io::stderr().is_terminal();
     if live {
@@ -32,7 +34,15 @@ pub fn measure(machine: &Machine, settings: Settings, threads: usize, quiet: boo
     let outcome = outcome?;
     let after = cpu_now(&settings);
     let cpu = Cpu { own: used(before.own, after.own), other: used(before.other, after.other) };
-    Ok(Report::new(&settings, outcome, cpu))
+    let mut report = Report::new(&settings, outcome, cpu);
+    report.settings.merge(&found);
+    Ok(report)
+}
+
+/// What is settled before the run, and not by the options alone.
+fn found(plan: &Plan, threads: usize) -> Rows {
+    let partitions = plan.partitions_text().map(|text| (PARTITIONS, text));
+    Rows::new(partitions.into_iter().chain([("threads", threads.to_string())]))
 }
 
 fn cpu_now(settings: &Settings) -> Cpu {

@@ -12,6 +12,7 @@ use super::output::print;
 use super::refuse;
 use crate::interrupt::unless;
 use crate::report::Report;
+use crate::rows::Rows;
 use crate::settings::{Rate, Settings};
 use crate::sweep::decide::{Next, Search};
 use crate::sweep::judge::{Limit, Target, judge};
@@ -114,6 +115,8 @@ pub fn run(options: Sweeping) -> Result<bool, String> {
     let mut sweep = Sweep::new(target, &settings);
     common.output.name_sweep(&mut sweep);
     print(&introduction(&sweep, &common, &settings))?;
+    let threads = common.machine.threads(settings.clients());
+    sweep.settings.merge(&Rows::new([("threads", threads.to_string())]));
     let (mut held, mut stopped) = (BTreeMap::new(), None);
     loop {
         match search.next(&sweep.votes()) {
