@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::latencies::{DIGITS, HIGHEST_NS, LOWEST_NS, Latencies, Summary};
 use crate::measure::{Measure, Measures};
-use crate::report::{Cpu, Report, Thread, rates};
+use crate::report::{Cpu, Rates, Report, Thread, rates};
 use crate::rows::Rows;
 use crate::stats::{Amount, LATE, Stats};
 use crate::timeline::{Slot, pack};
@@ -63,10 +63,21 @@ struct Bounds {
 #[derive(Debug, Serialize, Deserialize)]
 struct AmountForm {
     records: u64,
-    bytes: u64,
     requests: u64,
     records_per_s: f64,
+    /// Of what was produced its content, of what was consumed its batches.
+    bytes: u64,
     megabytes_per_s: f64,
+    /// Of keys and values, before compression; null where they are not known.
+    #[serde(default)]
+    content_bytes: Option<u64>,
+    #[serde(default)]
+    content_megabytes_per_s: Option<f64>,
+    /// As they go over the network, compressed where they are; null where they are not known.
+    #[serde(default)]
+    batch_bytes: Option<u64>,
+    #[serde(default)]
+    batch_megabytes_per_s: Option<f64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -146,7 +157,9 @@ impl Document {
             measured_s: report.measured.as_secs_f64(),
             interrupted: report.interrupted,
             histogram: Bounds { lowest_ns: LOWEST_NS, highest_ns: HIGHEST_NS, digits: DIGITS },
-            amounts: amounts.map(|(name, one)| (name.to_owned(), amount(one, report.measured))).collect(),
+            amounts: amounts
+                .map(|(name, one)| (name.to_owned(), amount(name, one, report.measured)))
+                .collect(),
             latencies: latencies(&stats.latencies),
             timeline: timeline(report),
             counts: stats.counts.clone(),
@@ -181,12 +194,19 @@ impl Document {
 
     /// The result that was written.
     pub fn into_report(mut self) -> Result<Report, String> {
-        let mut take = |name| self.amounts.remove(name).map(|form| form.amount()).unwrap_or_default();
+        let mut take = |name| self.amounts.remove(name).map(|form| form.amount(name)).unwrap_or_default();
         let stats = Stats {
             produced: take("produced"),
             consumed: take("consumed"),
             latencies: measures(&self.latencies)?,
-            amounts: self.amounts.into_iter().map(|(name, form)| (name, form.amount())).collect(),
+            amounts: self
+                .amounts
+                .into_iter()
+                .map(|(name, form)| {
+                    let amount = form.amount(&name);
+                    (name, amount)
+                })
+                .collect(),
             counts: self.counts,
             retries: self.retries,
             errors: self.errors,
@@ -226,15 +246,36 @@ fn ms(time: Duration) -> f64 {
     time.as_nanos() as f64 / 1e6
 }
 
-fn amount(amount: Amount, time: Duration) -> AmountForm {
-    let Amount { records, bytes, requests } = amount;
-    let (records_per_s, megabytes_per_s) = rates(amount, time);
-    AmountForm { records, bytes, requests, records_per_s, megabytes_per_s }
+fn amount(name: &str, amount: Amount, time: Duration) -> AmountForm {
+    let Amount { records, content_bytes, batch_bytes, requests } = amount;
+    let Rates { records: records_per_s, content, batches } = rates(amount, time);
+    let is_content = name == PRODUCED;
+    AmountForm {
+        records,
+        requests,
+        records_per_s,
+        bytes: if is_content { content_bytes } else { batch_bytes },
+        megabytes_per_s: if is_content { content } else { batches }.unwrap_or(0.0),
+        content_bytes: content.map(|_| content_bytes),
+        content_megabytes_per_s: content,
+        batch_bytes: batches.map(|_| batch_bytes),
+        batch_megabytes_per_s: batches,
+    }
 }
 
+/// Whose bytes are those of keys and values.
+const PRODUCED: &str = "produced";
+
 impl AmountForm {
-    fn amount(&self) -> Amount {
-        Amount { records: self.records, bytes: self.bytes, requests: self.requests }
+    fn amount(&self, name: &str) -> Amount {
+        // Before both were written there was one of them.
+        let one = |is_content: bool| (is_content == (name == PRODUCED)).then_some(self.bytes);
+        Amount {
+            records: self.records,
+            content_bytes: self.content_bytes.or(one(true)).unwrap_or(0),
+            batch_bytes: self.batch_bytes.or(one(false)).unwrap_or(0),
+            requests: self.requests,
+        }
     }
 }
 
@@ -281,8 +322,8 @@ fn timeline(report: &Report) -> TimelineForm {
 
 fn slot_form(slot: &Slot, length: Duration) -> SlotForm {
     SlotForm {
-        produced: amount(slot.produced, length),
-        consumed: amount(slot.consumed, length),
+        produced: amount(PRODUCED, slot.produced, length),
+        consumed: amount("consumed", slot.consumed, length),
         errors: slot.errors,
         in_flight: slot.in_flight,
         busy: slot.busy,
@@ -293,8 +334,8 @@ fn slot_form(slot: &Slot, length: Duration) -> SlotForm {
 impl SlotForm {
     fn slot(&self) -> Result<Slot, String> {
         Ok(Slot {
-            produced: self.produced.amount(),
-            consumed: self.consumed.amount(),
+            produced: self.produced.amount(PRODUCED),
+            consumed: self.consumed.amount("consumed"),
             errors: self.errors,
             in_flight: self.in_flight,
             busy: self.busy,

@@ -57,6 +57,6 @@ mod work;
 pub use document::Document;
 pub use keys::KeySpace;
 pub use report::{Cpu, Report};
-pub use settings::{Acks, ConnectionLoad, GroupLoad, Rate, Settings, Workload};
+pub use settings::{Acks, ConnectionLoad, Filler, GroupLoad, Rate, Settings, Workload};
 pub use sizes::Sizes;
 pub use work::{Outcome, Plan, Worker, prepare};

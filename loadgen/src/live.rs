@@ -90,7 +90,7 @@ fn short(time: Duration) -> String {
 fn rate(slot: &Slot, length: Duration) -> String {
     let seconds = length.as_secs_f64();
     let per_second = |records: u64| (records as f64 / seconds).round();
-    let megabytes = (slot.produced.bytes + slot.consumed.bytes) as f64 / seconds / 1e6;
+    let megabytes = (slot.produced.batch_bytes + slot.consumed.batch_bytes) as f64 / seconds / 1e6;
     let records = match (slot.produced.records, slot.consumed.records) {
         (produced, 0) => format!("{}", per_second(produced)),
         (0, consumed) => format!("{}", per_second(consumed)),
@@ -115,7 +115,7 @@ mod tests {
         let mut measures = Measures::default();
         measures.record(&Measure::Acknowledged, Duration::from_millis(2), 100);
         measures.record(&Measure::OwnDelay, Duration::from_secs(9), 100);
-        let produced = Amount { records: 2000, bytes: 2_000_000, requests: 20 };
+        let produced = Amount { records: 2000, batch_bytes: 2_000_000, requests: 20, ..Amount::default() };
         Slot { produced, errors: 3, in_flight: 4, latencies: pack(&measures), ..Slot::default() }
     }
 

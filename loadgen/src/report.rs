@@ -292,12 +292,23 @@ fn measured(settings: &Settings, outcome: &Outcome) -> Duration {
     outcome.interrupted.map_or(whole, |interrupted| whole.min(interrupted))
 }
 
-/// Records and megabytes in a second.
-pub fn rates(amount: Amount, time: Duration) -> (f64, f64) {
+/// What there was in a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    pub records: f64,
+    /// Megabytes of keys and values, before compression; absent where they are not known.
+    pub content: Option<f64>,
+    /// Megabytes of batches as they go over the network; absent where they are not known.
+    pub batches: Option<f64>,
+}
+
+pub fn rates(amount: Amount, time: Duration) -> Rates {
     let seconds = time.as_secs_f64();
-    if seconds > 0.0 {
-        (amount.records as f64 / seconds, amount.bytes as f64 / seconds / 1e6)
-    } else {
-        (0.0, 0.0)
+    let each = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
+    let known = |bytes: u64| (bytes > 0).then(|| each(bytes) / 1e6);
+    Rates {
+        records: each(amount.records),
+        content: known(amount.content_bytes),
+        batches: known(amount.batch_bytes),
     }
 }

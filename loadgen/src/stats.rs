@@ -10,14 +10,18 @@ use crate::measure::{Measure, Measures};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amount {
     pub records: u64,
-    pub bytes: u64,
+    /// Of keys and values, before compression; 0 where nobody looked into the batches.
+    pub content_bytes: u64,
+    /// Of batches as they go over the network, compressed where they are; 0 where it is not known.
+    pub batch_bytes: u64,
     pub requests: u64,
 }
 
 impl Amount {
     pub fn add(&mut self, other: Amount) {
         self.records += other.records;
-        self.bytes += other.bytes;
+        self.content_bytes += other.content_bytes;
+        self.batch_bytes += other.batch_bytes;
         self.requests += other.requests;
     }
 }
@@ -125,7 +129,7 @@ mod tests {
         let mut whole = Stats::default();
         for worst in [1, 5] {
             let mut one = Stats::default();
-            one.produced.add(Amount { records: 10, bytes: 100, requests: 1 });
+            one.produced.add(Amount { records: 10, content_bytes: 100, batch_bytes: 70, requests: 1 });
             one.failed("NOT_LEADER_OR_FOLLOWER", worst);
             one.failed("nothing", 0);
             one.latencies.record(&Measure::OwnDelay, MS * worst as u32, 1);
@@ -135,7 +139,7 @@ mod tests {
             one.retried("NOT_LEADER_OR_FOLLOWER", worst);
             whole.merge(&one);
         }
-        assert_eq!(whole.produced, Amount { records: 20, bytes: 200, requests: 2 });
+        assert_eq!(whole.produced, Amount { records: 20, content_bytes: 200, batch_bytes: 140, requests: 2 });
         assert_eq!(whole.errors, BTreeMap::from([("NOT_LEADER_OR_FOLLOWER".to_owned(), 6)]));
         assert_eq!(whole.of(&Measure::OwnDelay).count(), 2);
         assert_eq!(whole.of(&Measure::OwnDelay).count_above(LATE), 1);

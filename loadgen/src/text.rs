@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::latencies::{DIGITS, Summary};
-use crate::report::{Report, rates};
+use crate::report::{Rates, Report, rates};
 use crate::rows::Rows;
+use crate::stats::Amount;
 use crate::verify::Judgement;
 
 /// The settings, for the head of a run.
@@ -37,21 +38,36 @@ fn write_amounts(out: &mut String, report: &Report) {
     if report.amounts().is_empty() {
         return;
     }
-    let columns = ["records/s", "MB/s", "records", "requests"];
+    write_amount(out, "", AMOUNT_COLUMNS.map(str::to_owned));
+    for (name, amount) in report.amounts() {
+        write_amount(out, name, amount_cells(amount, report.measured));
+    }
+}
+
+fn write_amount(out: &mut String, name: &str, cells: [String; 5]) {
+    let [records_per_s, content, batches, records, requests] = cells;
     line(
         out,
-        format_args!("{:<10}{:>14}{:>12}{:>14}{:>12}", "", columns[0], columns[1], columns[2], columns[3]),
+        format_args!("{name:<10}{records_per_s:>14}{content:>14}{batches:>12}{records:>14}{requests:>12}"),
     );
-    for (name, amount) in report.amounts() {
-        let (records, megabytes) = rates(amount, report.measured);
-        line(
-            out,
-            format_args!(
-                "{name:<10}{records:>14.0}{megabytes:>12.2}{:>14}{:>12}",
-                amount.records, amount.requests
-            ),
-        );
-    }
+}
+
+/// Keys and values before compression, and batches as they go over the network.
+pub const AMOUNT_COLUMNS: [&str; 5] = ["records/s", "content MB/s", "batch MB/s", "records", "requests"];
+
+/// What stands in these columns.
+pub fn amount_cells(amount: Amount, measured: Duration) -> [String; 5] {
+    let Rates { records, content, batches } = rates(amount, measured);
+    let known = |megabytes: Option<f64>| megabytes.map_or("-".to_owned(), figure);
+    [figure(records), known(content), known(batches), amount.records.to_string(), amount.requests.to_string()]
+}
+
+/// A number with three digits that count, and all that stand before the point: a small rate is not nothing.
+fn figure(value: f64) -> String {
+    const DIGITS: f64 = 3.0;
+    const MOST_DECIMALS: f64 = 9.0;
+    let before_point = if value > 0.0 { value.log10().floor() + 1.0 } else { DIGITS };
+    format!("{value:.*}", (DIGITS - before_point).clamp(0.0, MOST_DECIMALS) as usize)
 }
 
 fn write_latencies(out: &mut String, report: &Report) {
@@ -140,6 +156,26 @@ pub fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_rate_is_not_nothing_and_a_large_one_has_all_its_digits() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.000_123_4, "0.000123"),
+            (0.25, "0.250"),
+            (5.123, "5.12"),
+            (41.07, "41.1"),
+            (123_456.7, "123457"),
+        ] {
+            assert_eq!(figure(value), text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_of_an_amount_is_no_number() {
+        let amount = Amount { records: 50, batch_bytes: 2_000_000, requests: 3, ..Amount::default() };
+        assert_eq!(amount_cells(amount, Duration::from_secs(100)), ["0.500", "-", "0.0200", "50", "3"]);
+    }
 
     #[test]
     fn times_are_short() {

@@ -175,7 +175,7 @@ mod tests {
 
     fn count(recorder: &mut Recorder, ms: u64, records: u64) {
         let (slot, latencies) = recorder.at(at(ms));
-        slot.produced.add(Amount { records, bytes: 10 * records, requests: 1 });
+        slot.produced.add(Amount { records, content_bytes: 10 * records, batch_bytes: records, requests: 1 });
         latencies.record(&Measure::Acknowledged, Duration::from_millis(ms), records);
     }
 

@@ -18,7 +18,8 @@ fn report(mine: impl Fn(u64) -> bool) -> Report {
     let mut outcome = Outcome { started_ms: 1_700_000_000_000, ..Outcome::default() };
     let mut recorder = Recorder::new(start, SECOND);
     for n in (0..3000).filter(|n| mine(*n)) {
-        let (amount, latency) = (Amount { records: 1, bytes: 100, requests: 1 }, Duration::from_micros(n));
+        let amount = Amount { records: 1, content_bytes: 100, batch_bytes: 40, requests: 1 };
+        let latency = Duration::from_micros(n);
         let (slot, latencies) = recorder.at(start + Duration::from_millis(n));
         slot.produced.add(amount);
         latencies.record(&Measure::Acknowledged, latency, 1);
@@ -100,7 +101,11 @@ fn the_names_in_it_are_these() {
         ("/interrupted", "false"),
         ("/amounts/produced/records", "3000"),
         ("/amounts/produced/records_per_s", "1500.0"),
+        ("/amounts/produced/bytes", "300000"),
         ("/amounts/produced/megabytes_per_s", "0.15"),
+        ("/amounts/produced/content_megabytes_per_s", "0.15"),
+        ("/amounts/produced/batch_bytes", "120000"),
+        ("/amounts/produced/batch_megabytes_per_s", "0.06"),
         ("/latencies/acknowledged/count", "3000"),
         ("/timeline/slot_s", "1.0"),
         ("/timeline/first_measured", "1"),
@@ -122,6 +127,21 @@ fn the_names_in_it_are_these() {
     for name in ["mean_ms", "p50_ms", "p90_ms", "p99_ms", "p99_9_ms", "p99_99_ms", "max_ms"] {
         assert!(value["latencies"]["acknowledged"][name].is_number(), "{name}");
     }
+}
+
+#[test]
+fn a_result_that_knows_one_kind_of_bytes_is_read_as_what_it_was() {
+    let mut value: Value = serde_json::from_str(&json(&report(|_| true))).unwrap();
+    let produced = value["amounts"]["produced"].as_object_mut().unwrap();
+    for name in ["content_bytes", "content_megabytes_per_s", "batch_bytes", "batch_megabytes_per_s"] {
+        produced.remove(name).unwrap();
+    }
+    let amounts = value["amounts"].as_object_mut().unwrap();
+    let consumed = amounts["produced"].clone();
+    amounts.insert("consumed".to_owned(), consumed);
+    let read = Document::parse(&value.to_string()).unwrap().into_report().unwrap();
+    let bytes = |amount: Amount| (amount.content_bytes, amount.batch_bytes);
+    assert_eq!((bytes(read.stats.produced), bytes(read.stats.consumed)), ((300_000, 0), (0, 300_000)));
 }
 
 #[test]

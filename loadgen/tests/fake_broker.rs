@@ -12,8 +12,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use common::{cut, frame, versions};
 use kring_loadgen::measure::Measure;
+use kring_loadgen::stats::Amount;
 use kring_loadgen::text::table;
-use kring_loadgen::{Acks, ConnectionLoad, Rate, Report, Settings, Sizes, Worker, Workload, prepare};
+use kring_loadgen::timeline::Slot;
+use kring_loadgen::{Acks, ConnectionLoad, Filler, Rate, Report, Settings, Sizes, Worker, Workload, prepare};
 use kring_runtime::net::{Listener, Stream};
 use kring_runtime::{Monotonic, Queue, now, sim, sleep, sleep_until, spawn, wall_ms};
 use kring_wire::messages::fetch_request::FetchRequest;
@@ -28,7 +30,7 @@ use kring_wire::messages::produce_request::ProduceRequest;
 use kring_wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
-use kring_wire::record::BatchHeader;
+use kring_wire::record::{BatchHeader, Codec};
 use kring_wire::{ApiKey, Message, Reader, Records, Str, decode_request_header};
 
 /// What it offers.
@@ -299,6 +301,29 @@ fn an_honest_broker_is_good_and_quick() {
         "{}",
         table(&report)
     );
+}
+
+#[test]
+fn what_is_produced_and_what_is_received_are_the_same_bytes_by_both_counts() {
+    let compressed = |settings: &mut Settings| {
+        settings.codec = Codec::Lz4;
+        settings.filler = Filler::Text;
+        settings.record_size = Sizes::fixed(1000);
+        settings.batch_records = 20;
+        settings.linger = Duration::from_millis(20);
+        settings.duration = 2 * SECOND;
+    };
+    let report = run_with(Fault::None, compressed).unwrap();
+    let bytes = |amount: Amount| (amount.records, amount.content_bytes, amount.batch_bytes);
+    let total = |of: fn(&Slot) -> Amount| {
+        let mut total = Amount::default();
+        report.slots.iter().for_each(|slot| total.add(of(slot)));
+        bytes(total)
+    };
+    let (records, content, batches) = total(|slot| slot.produced);
+    assert_eq!((records, content), (2000, 2_000_000));
+    assert!(batches < content / 2, "{batches}");
+    assert_eq!(total(|slot| slot.consumed), (records, content, batches));
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn report(label: &str, latency: Duration) -> Report {
     let mut outcome = Outcome::default();
     let mut recorder = Recorder::new(start, Duration::from_secs(1));
     for n in 0..5000 {
-        let amount = Amount { records: 1, bytes: 100, requests: 1 };
+        let amount = Amount { records: 1, content_bytes: 100, batch_bytes: 100, requests: 1 };
         let (slot, latencies) = recorder.at(start + Duration::from_millis(n));
         slot.produced.add(amount);
         latencies.record(&Measure::Acknowledged, latency, 1);

@@ -51,34 +51,38 @@ impl Consumer {
             if batch.header.last_offset() < position {
                 continue;
             }
-            amount.bytes += batch.bytes.len() as u64;
+            amount.batch_bytes += batch.bytes.len() as u64;
             amount.records += u64::from(batch.header.record_count.max(0).unsigned_abs());
             if self.role == Role::Tail && !batch.header.is_control() {
                 if self.counters.verify {
                     batch.check_crc()?;
                 }
-                self.records(partition, position, batch.records(MAX_BATCH_BYTES)?, at)?;
+                amount.content_bytes +=
+                    self.records(partition, position, batch.records(MAX_BATCH_BYTES)?, at)?;
             }
             self.cursors[slot].position = batch.header.last_offset() + 1;
         }
         Ok(amount)
     }
 
+    /// Returns how many bytes of keys and values there were.
     fn records(
         &self,
         partition: i32,
         position: i64,
         mut records: RecordsIter,
         at: Monotonic,
-    ) -> Result<(), ClientError> {
+    ) -> Result<u64, ClientError> {
+        let mut content_bytes = 0;
         while let Some(record) = records.next_ref() {
             let record = record?;
             let value = record.value.unwrap_or_default();
+            content_bytes += (record.key.map_or(0, <[u8]>::len) + value.len()) as u64;
             if let Some(stamp) = Stamp::read(value).filter(|_| record.offset >= position) {
                 self.arrived(partition, &stamp, value, at);
             }
         }
-        Ok(())
+        Ok(content_bytes)
     }
 
     /// Records of other runs are nobody's business here; one that was sent to another topic is not what was sent to

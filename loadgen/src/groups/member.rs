@@ -45,7 +45,7 @@ impl Share {
         for batch in split_batches(&records.unwrap_or_default()) {
             let batch = batch?;
             *position = batch.header.last_offset() + 1;
-            amount.bytes += batch.bytes.len() as u64;
+            amount.batch_bytes += batch.bytes.len() as u64;
             amount.records += u64::from(batch.header.record_count.max(0).unsigned_abs());
         }
         Ok(amount)

@@ -2,9 +2,9 @@
 
 use crate::latencies::Summary;
 use crate::plot::svg::escape;
-use crate::report::{Report, Thread, rates};
+use crate::report::{Report, Thread};
 use crate::rows::Rows;
-use crate::text::time;
+use crate::text::{AMOUNT_COLUMNS, amount_cells, time};
 
 /// A table; the first of the rows is its head.
 pub fn table(class: &str, rows: &[Vec<String>]) -> String {
@@ -37,18 +37,13 @@ pub fn warnings(runs: &[Report]) -> String {
 }
 
 pub fn amounts(runs: &[Report]) -> String {
-    let mut rows = vec![head(&["run", "", "records/s", "MB/s", "records", "requests"])];
+    let mut rows =
+        vec![[&["run", ""][..], &AMOUNT_COLUMNS].concat().into_iter().map(str::to_owned).collect()];
     for run in runs {
         for (name, amount) in run.amounts() {
-            let (records, megabytes) = rates(amount, run.measured);
-            rows.push(vec![
-                run.label.clone(),
-                name.to_owned(),
-                format!("{records:.0}"),
-                format!("{megabytes:.2}"),
-                amount.records.to_string(),
-                amount.requests.to_string(),
-            ]);
+            let mut row = vec![run.label.clone(), name.to_owned()];
+            row.extend(amount_cells(amount, run.measured));
+            rows.push(row);
         }
     }
     table("", &rows)

@@ -42,7 +42,8 @@ impl Batch {
 
     /// Without the request that it came in, which others may share.
     pub fn amount(&self) -> Amount {
-        Amount { records: self.records(), bytes: self.content_bytes, requests: 0 }
+        let batch_bytes = self.size_bytes() as u64;
+        Amount { records: self.records(), content_bytes: self.content_bytes, batch_bytes, requests: 0 }
     }
 
     /// Bytes of the whole batch.

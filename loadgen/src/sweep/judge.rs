@@ -118,7 +118,8 @@ mod tests {
             recorder.at(start + Duration::from_millis(n)).1.record(&Measure::Acknowledged, latency, 1);
             outcome.stats.latencies.record(&Measure::Acknowledged, latency, 1);
         }
-        outcome.stats.produced = Amount { records, bytes: records, requests: records };
+        outcome.stats.produced =
+            Amount { records, content_bytes: records, batch_bytes: records, requests: records };
         outcome.slots = recorder.finish();
         let duration = Duration::from_secs(4);
         let settings = Settings { warm_up: Duration::ZERO, duration, ..Settings::of(Workload::Produce, "t") };

@@ -36,7 +36,7 @@ impl Step {
             probe,
             verdict,
             reason,
-            achieved: rates(report.stats.produced, report.measured).0,
+            achieved: rates(report.stats.produced, report.measured).records,
             latency: main.map(|(_, latencies)| latencies.summary()).unwrap_or_default(),
             missed: report.missed().share(),
             busiest: report.threads.iter().map(|thread| thread.share()).fold(0.0, f64::max),
