@@ -59,6 +59,8 @@ enum Fault {
     Freeze(Duration),
     /// At 2 s all connections end, as at a restart.
     HangUp,
+    /// What was before this offset is gone, as after a while of retention.
+    Trimmed(i64),
 }
 
 struct Broker {
@@ -169,6 +171,9 @@ impl Broker {
 
     fn fetch(&self, request: &FetchRequest) -> FetchResponse {
         let from = request.topics[0].partitions[0].fetch_offset;
+        if let Fault::Trimmed(start) = self.fault {
+            assert!(from >= start, "offset {from} is out of range");
+        }
         let partition = PartitionData {
             high_watermark: self.end.get(),
             records: Some(Records::Bytes(self.read(from))),
@@ -257,7 +262,7 @@ fn run_until(interrupt: Duration, fault: Fault, change: fn(&mut Settings)) -> Re
             fault,
             batches: Cell::new(0),
             log: RefCell::default(),
-            end: Cell::new(0),
+            end: Cell::new(if let Fault::Trimmed(start) = fault { start } else { 0 }),
             held: RefCell::default(),
             stall_from: now() + 2 * SECOND,
         });
@@ -537,6 +542,25 @@ fn connections_that_are_interrupted_say_how_many_were_open() {
     assert!((35..=41).contains(&count("connections opened")), "{}", table(&report));
     assert_eq!(count("connections open until the end"), count("connections opened"));
     assert!(report.interrupted && report.is_good(), "{}", table(&report));
+}
+
+#[test]
+fn what_is_read_slowly_is_read_from_where_its_partition_begins_and_as_slowly_as_asked() {
+    let slow = |settings: &mut Settings| {
+        settings.workload = Workload::Connections;
+        settings.verify = false;
+        settings.connecting = ConnectionLoad {
+            connections: 2,
+            per_second: 1000,
+            read_bytes_per_s: Some(3),
+            ..ConnectionLoad::default()
+        };
+        settings.duration = 40 * SECOND;
+    };
+    let report = run_with(Fault::Trimmed(5000), slow).unwrap();
+    assert!(report.is_good(), "{}", table(&report));
+    let bytes = report.stats.counts["bytes read slowly"];
+    assert!((216..=250).contains(&bytes), "2 × 3 × 40: {}", table(&report));
 }
 
 #[test]

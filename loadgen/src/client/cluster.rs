@@ -16,6 +16,7 @@ use kring_wire::messages::init_producer_id_request::InitProducerIdRequest;
 use kring_wire::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
+use kring_wire::messages::list_offsets_response::ListOffsetsResponse;
 use kring_wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use kring_wire::messages::metadata_response::{MetadataResponse, MetadataResponseTopic};
 use kring_wire::{ApiKey, ErrorCode, Str};
@@ -366,9 +367,17 @@ pub async fn list_offsets(
     partitions: &[i32],
     timestamp: i64,
 ) -> Result<Vec<i64>, ClientError> {
-    let layout = &topics.layout;
-    let request = list_offsets_request(layout, partitions, timestamp);
+    let request = list_offsets_request(&topics.layout, partitions, timestamp);
     let answer = connection.call(topics.versions.list_offsets, &request).await?;
+    listed_offsets(&answer, &topics.layout, partitions)
+}
+
+/// What such an answer says of these partitions, in their order.
+pub fn listed_offsets(
+    answer: &ListOffsetsResponse,
+    layout: &Layout,
+    partitions: &[i32],
+) -> Result<Vec<i64>, ClientError> {
     let mut found = BTreeMap::new();
     for topic in &answer.topics {
         for partition in &topic.partitions {
@@ -384,7 +393,7 @@ pub async fn list_offsets(
     partitions.iter().map(offset).collect()
 }
 
-fn list_offsets_request(layout: &Layout, partitions: &[i32], timestamp: i64) -> ListOffsetsRequest {
+pub fn list_offsets_request(layout: &Layout, partitions: &[i32], timestamp: i64) -> ListOffsetsRequest {
     let partition = |partition: &i32| ListOffsetsPartition {
         partition_index: layout.index(*partition),
         timestamp,

@@ -8,8 +8,8 @@ mod group;
 mod layout;
 
 pub use cluster::{
-    EARLIEST, Endpoint, LATEST, Topics, Versions, init_producer_id, list_offsets, no_topic, open_topics,
-    refresh_leaders,
+    EARLIEST, Endpoint, LATEST, Topics, Versions, init_producer_id, list_offsets, list_offsets_request,
+    listed_offsets, no_topic, open_topics, refresh_leaders,
 };
 pub use connection::{Answers, CLIENT_ID, Connection, Requests, decode_answer};
 pub use error::ClientError;

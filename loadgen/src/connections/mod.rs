@@ -7,13 +7,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kring_runtime::{Monotonic, Queue, Task, TimedOut, now, sleep, sleep_until, spawn, timeout, timeout_at};
+use kring_runtime::{Monotonic, Queue, Task, TimedOut, now, sleep_until, spawn, timeout, timeout_at};
 use kring_wire::messages::api_versions_request::ApiVersionsRequest;
-use kring_wire::messages::api_versions_response::ApiVersionsResponse;
 use kring_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
-use kring_wire::{ErrorCode, Str};
+use kring_wire::{ErrorCode, Request, Str};
 
-use crate::client::{Answers, ClientError, Connection, Endpoint, Requests, decode_answer};
+use crate::client::{
+    Answers, ClientError, Connection, EARLIEST, Endpoint, Requests, decode_answer, list_offsets_request,
+    listed_offsets,
+};
 use crate::measure::Measure;
 use crate::pace::{Arrivals, Share, Spacing};
 use crate::settings::ConnectionLoad;
@@ -114,14 +116,23 @@ impl Client {
             client_software_name: Str::from_static("kring-loadgen"),
             client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
         };
-        let correlation = requests.send(API_VERSIONS, &request).await?;
-        let frame = timeout(self.plan.settings.request_timeout, answers.next()).await;
-        let frame = frame.unwrap_or(Err(ClientError::Timeout))?;
-        let answer: ApiVersionsResponse = decode_answer(frame, correlation, API_VERSIONS)?;
+        let answer = self.call(requests, answers, API_VERSIONS, &request).await?;
         match ErrorCode(answer.error_code) {
             code if code.is_err() => Err(ClientError::refused("ApiVersions", code)),
             _ => Ok(()),
         }
+    }
+
+    async fn call<R: Request>(
+        &self,
+        requests: &mut Requests,
+        answers: &mut Answers,
+        version: i16,
+        request: &R,
+    ) -> Result<R::Response, ClientError> {
+        let correlation = requests.send(version, request).await?;
+        let frame = timeout(self.plan.settings.request_timeout, answers.next()).await;
+        decode_answer(frame.unwrap_or(Err(ClientError::Timeout))?, correlation, version)
     }
 
     /// Until the end of the run, or of the connection.
@@ -165,24 +176,43 @@ impl Client {
         bytes_per_s: u32,
     ) -> Result<(), ClientError> {
         let piece = bytes_per_s.div_ceil(PIECES) as usize;
-        let mut left = 0;
+        let (mut left, mut due) = (0, now());
         while now() < self.end() {
             if left == 0 {
-                requests.send(self.plan.topics.versions.fetch, &self.fetch()).await?;
+                let Some(asked) = self.in_time(self.ask_for_much(requests, answers)).await else {
+                    return Ok(());
+                };
+                asked?;
             }
             let Some(taken) = self.in_time(answers.take_some(&mut left, piece)).await else { return Ok(()) };
-            self.local.stats.borrow_mut().count("bytes read slowly", taken? as u64);
-            sleep(Duration::from_secs(1) / PIECES).await;
+            let taken = taken?;
+            self.local.stats.borrow_mut().count("bytes read slowly", taken as u64);
+            // Waking late is made up for; a longer wait for the broker is not, by haste.
+            due = (due + Duration::from_secs_f64(taken as f64 / f64::from(bytes_per_s))).max(now());
+            if self.in_time(sleep_until(due)).await.is_none() {
+                return Ok(());
+            }
         }
         Ok(())
     }
 
-    fn fetch(&self) -> FetchRequest {
+    /// Fetches from where the partition begins now.
+    async fn ask_for_much(&self, requests: &mut Requests, answers: &mut Answers) -> Result<(), ClientError> {
+        let (layout, versions) = (&self.plan.topics.layout, &self.plan.topics.versions);
+        let own = [(self.index % layout.partitions()) as i32];
+        let listing = list_offsets_request(layout, &own, EARLIEST);
+        let listed = self.call(requests, answers, versions.list_offsets, &listing).await?;
+        let from = listed_offsets(&listed, layout, &own)?[0];
+        requests.send(versions.fetch, &self.fetch(own[0], from)).await?;
+        Ok(())
+    }
+
+    fn fetch(&self, partition: i32, fetch_offset: i64) -> FetchRequest {
         let layout = &self.plan.topics.layout;
-        let partition = (self.index % layout.partitions()) as i32;
         let name = Str::from(layout.name(partition));
         let partition = FetchPartition {
             partition: layout.index(partition),
+            fetch_offset,
             partition_max_bytes: SLOW_BYTES,
             ..FetchPartition::default()
         };
