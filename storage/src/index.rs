@@ -24,6 +24,17 @@ impl fmt::Display for BadIndex {
     }
 }
 
+/// How the entries that were asked for ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// With the file.
+    WithFile,
+    /// Before one that was not asked for, or where the file was never filled.
+    Before,
+    /// Before one that makes no sense.
+    InDamage,
+}
+
 /// `.index`: the last offset of a batch, relative to the segment, and the byte where that batch begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OffsetIndex {
@@ -82,19 +93,20 @@ impl OffsetIndex {
     }
 
     /// The entries of a file that was not closed in order, up to the first that makes no sense or is of no offset
-    /// below `below`; and whether that was all of them.
-    pub fn decode_below(bytes: &[u8], below: u32) -> (OffsetIndex, bool) {
+    /// below `below`.
+    pub fn decode_below(bytes: &[u8], below: u32) -> (OffsetIndex, Ended) {
         let mut index = OffsetIndex::default();
-        for entry in bytes.chunks_exact(OFFSET_ENTRY_BYTES) {
+        for (number, entry) in bytes.chunks_exact(OFFSET_ENTRY_BYTES).enumerate() {
             let (relative, position) = (be_u32(&entry[..4]), be_u32(&entry[4..]));
             let rises = index.last().is_none_or(|(offset, place)| relative > offset && position > place);
             if relative >= below || !rises || position == 0 {
-                break;
+                let is_end = relative >= below || is_unfilled(&bytes[number * OFFSET_ENTRY_BYTES..]);
+                return (index, if is_end { Ended::Before } else { Ended::InDamage });
             }
             index.entries.push((relative, position));
         }
-        let is_all = index.len() * OFFSET_ENTRY_BYTES == bytes.len();
-        (index, is_all)
+        let ended = ended_with_file(bytes, OFFSET_ENTRY_BYTES);
+        (index, ended)
     }
 
     /// Entries of a file of a log `log_bytes` long. Kafka preallocates index files: zero entries after the
@@ -181,18 +193,19 @@ impl TimeIndex {
     }
 
     /// As [`OffsetIndex::decode_below`].
-    pub fn decode_below(bytes: &[u8], below: u32) -> (TimeIndex, bool) {
+    pub fn decode_below(bytes: &[u8], below: u32) -> (TimeIndex, Ended) {
         let mut index = TimeIndex::default();
-        for entry in bytes.chunks_exact(TIME_ENTRY_BYTES) {
+        for (number, entry) in bytes.chunks_exact(TIME_ENTRY_BYTES).enumerate() {
             let (timestamp, relative) = (be_i64(&entry[..8]), be_u32(&entry[8..]));
             let rises = index.last().is_none_or(|(time, offset)| timestamp > time && relative >= offset);
             if relative >= below || !rises || (timestamp == 0 && relative == 0) {
-                break;
+                let is_end = relative >= below || is_unfilled(&bytes[number * TIME_ENTRY_BYTES..]);
+                return (index, if is_end { Ended::Before } else { Ended::InDamage });
             }
             index.entries.push((timestamp, relative));
         }
-        let is_all = index.len() * TIME_ENTRY_BYTES == bytes.len();
-        (index, is_all)
+        let ended = ended_with_file(bytes, TIME_ENTRY_BYTES);
+        (index, ended)
     }
 
     pub fn decode(bytes: &[u8]) -> Result<TimeIndex, BadIndex> {
@@ -297,6 +310,15 @@ pub(crate) struct IndexedBatch {
     pub max_timestamp: i64,
 }
 
+/// Kafka makes index files longer than their entries.
+fn is_unfilled(rest: &[u8]) -> bool {
+    rest.iter().all(|&byte| byte == 0)
+}
+
+fn ended_with_file(bytes: &[u8], entry: usize) -> Ended {
+    if bytes.len().is_multiple_of(entry) { Ended::WithFile } else { Ended::InDamage }
+}
+
 fn check_whole(bytes: &[u8], entry: usize) -> Result<(), BadIndex> {
     if bytes.len().is_multiple_of(entry) {
         Ok(())
@@ -373,16 +395,23 @@ mod tests {
             times.push(i64::from(i), i * 10);
         }
         let (offset_bytes, time_bytes) = (offsets.encode(), times.encode());
-        assert_eq!(OffsetIndex::decode_below(&offset_bytes, u32::MAX), (offsets.clone(), true));
-        let (some, is_all) = OffsetIndex::decode_below(&offset_bytes, 40);
-        assert_eq!((some.last(), is_all), (Some((30, 15_000)), false));
-        let (mut some, is_all) = TimeIndex::decode_below(&time_bytes, 41);
-        assert_eq!((some.last(), is_all), (Some((4, 40)), false));
+        assert_eq!(OffsetIndex::decode_below(&offset_bytes, u32::MAX), (offsets.clone(), Ended::WithFile));
+        let (some, ended) = OffsetIndex::decode_below(&offset_bytes, 40);
+        assert_eq!((some.last(), ended), (Some((30, 15_000)), Ended::Before));
+        let (mut some, ended) = TimeIndex::decode_below(&time_bytes, 41);
+        assert_eq!((some.last(), ended), (Some((4, 40)), Ended::Before));
         some.truncate_after(39);
         assert_eq!(some.last(), Some((3, 30)));
-        for torn in [[&offset_bytes[..19], &[0; 30]].concat(), [&offset_bytes[..16], &[0xff; 8]].concat()] {
-            let (some, is_all) = OffsetIndex::decode_below(&torn, 1000);
-            assert_eq!((some.last(), is_all), (Some((20, 10_000)), false));
+        let unfilled = [&offset_bytes[..16], &[0; 32]].concat();
+        assert_eq!(OffsetIndex::decode_below(&unfilled, 1000).1, Ended::Before);
+        let hole = [&time_bytes[..24], &[0; 12], &time_bytes[36..]].concat();
+        assert_eq!(TimeIndex::decode_below(&hole, 1000).1, Ended::InDamage);
+        for torn in [
+            [&offset_bytes[..20], &[0; 28]].concat(),
+            [&offset_bytes[..16], &[0, 0, 0, 1, 0, 0, 0, 9]].concat(),
+        ] {
+            let (some, ended) = OffsetIndex::decode_below(&torn, 1000);
+            assert_eq!((some.last(), ended), (Some((20, 10_000)), Ended::InDamage));
         }
     }
 

@@ -37,7 +37,7 @@ use crate::shard::ShardStorage;
 use crate::snapshot;
 use crate::types::{LogOffsets, Offset};
 use known::Known;
-use start::Start;
+use start::{LatestCheck, Start};
 
 pub(crate) const EPOCHS: &str = "leader-epoch-checkpoint";
 const INDEXES: [&str; 3] = ["index", "timeindex", "txnindex"];
@@ -442,28 +442,29 @@ impl Recovery {
         let Ok(indexes) = at_rest.read_index_files().await? else { return Ok(None) };
         let (last, latest) = (indexes.offsets.last(), indexes.times.last());
         let from = last.map_or(0, |(_, position)| position);
-        if from > size {
+        let indexed = last.map_or(-1, |(relative, _)| i64::from(relative));
+        let is_indexed = latest.is_none_or(|(_, relative)| i64::from(relative) <= indexed);
+        if from > size || (is_indexed && !self.is_latest(base, size, &indexes.offsets, latest).await?) {
             return Ok(None);
         }
         let mut tail_scan = TailScan::new(self, base, Indexer::resume(indexes.offsets, indexes.times));
         tail_scan.skip_first = from > 0;
         let extent = Extent { base, from, end: size, care: Care::Headers };
         // What is indexed from here on goes on from the last entries, which must be true for that.
-        let (mut is_named, mut is_latest) = (last.is_none(), true);
+        let mut is_named = last.is_none();
+        let check = LatestCheck::new(base, latest);
+        let mut check = if is_indexed { check.met() } else { check };
         let meet = |met: &Met| {
             let batch = met.info.indexed(base, met.position);
             is_named |= last == Some((batch.last_relative, batch.position));
-            is_latest &= latest.is_none_or(|(timestamp, relative)| {
-                batch.max_timestamp <= timestamp || batch.last_relative >= relative
-            });
-            if is_named && is_latest {
+            check.meet(&met.info);
+            if is_named && check.may_hold() {
                 tail_scan.meet(met);
             }
         };
         let found = self.scan(base, extent, &mut RecoveryReport::default(), meet).await?;
         let end_offset = found.end_offset.unwrap_or(base);
-        is_latest &= latest.is_none_or(|(_, relative)| base + i64::from(relative) < end_offset);
-        if found.fault.is_some() || found.end != size || !is_named || !is_latest {
+        if found.fault.is_some() || found.end != size || !is_named || !check.holds() {
             return Ok(None);
         }
         if from > 0 {

@@ -394,18 +394,22 @@ fn flush_ms_bounds_how_long_a_record_stays_unflushed() {
     });
 }
 
-/// Flips one bit of the last entry of an index after an orderly end, and appends.
-fn go_on_after_a_flipped_bit(suffix: &'static str, bit: usize) {
+/// Flips one bit of the last two entries of an index, after an orderly end or a crash behind one, and goes on. Of the
+/// first six batches the newest but one is the latest, of the four after them the last.
+fn go_on_after_a_flipped_bit(suffix: &'static str, bit: usize, is_orderly: bool) {
     let sim = Sim::new(SimConfig::new(1, 1));
     let config = || LogConfig { index_interval_bytes: 1, ..LogConfig::default() };
     once(&sim, move || async move {
         let (dir, log) = one_log(config()).await;
         let log = log.unwrap();
-        for _ in 0..6 {
-            put(&log, 300);
+        for timestamp in [1, 2, 3, 4, 50, 5] {
+            put_at(&log, timestamp);
         }
         log.close().await.unwrap();
-        assert!(dir.mark_clean(1).await.unwrap());
+        dir.write_checkpoints().await.unwrap();
+        if is_orderly {
+            assert!(dir.mark_clean(1).await.unwrap());
+        }
     });
     once(&sim, move || async move {
         let path = Path::new("/data/orders-0").join(crate::segment::file_name(Offset(0), suffix));
@@ -415,17 +419,31 @@ fn go_on_after_a_flipped_bit(suffix: &'static str, bit: usize) {
         fs::write_atomic(&path, &bytes).await.unwrap();
         let (_dir, log) = one_log(config()).await;
         let log = log.unwrap();
-        for _ in 0..4 {
-            put(&log, 300);
+        for timestamp in [6, 7, 8, 60] {
+            put_at(&log, timestamp);
         }
+        log.flush().await.unwrap();
+        let segment = log.state().segments[0].clone();
+        for (timestamp, offset) in [(4, 3), (5, 4), (7, 4), (50, 4), (51, 9), (60, 9)] {
+            let from = segment.lookup_time(&log.0.shard, timestamp).await.unwrap();
+            assert!(from <= offset * 361, "bit {bit} of the {suffix}: {timestamp} is sought from {from}");
+        }
+        assert_eq!(segment.max_timestamp(&log.0.shard).await.unwrap(), Some((60, 9)));
         log.close().await.unwrap();
         assert_eq!(log.offsets().end(), Offset(10));
     });
 }
 
+fn put_at(log: &Log, timestamp: i64) {
+    log.append(batch_with(log.offsets().end().0, 1, 300, timestamp, -1, -1, 0)).unwrap();
+}
+
 #[test]
-fn appends_go_on_after_an_orderly_end_whatever_the_last_entry_of_an_index_says() {
+fn appends_and_lookups_go_on_after_any_end_whatever_the_last_entries_of_an_index_say() {
     for (suffix, entry_bytes) in [("index", 8), ("timeindex", 12)] {
-        (0..entry_bytes * 8).for_each(|bit| go_on_after_a_flipped_bit(suffix, bit));
+        for bit in 0..2 * entry_bytes * 8 {
+            go_on_after_a_flipped_bit(suffix, bit, true);
+            go_on_after_a_flipped_bit(suffix, bit, false);
+        }
     }
 }
