@@ -186,9 +186,14 @@ impl AppendQueue {
 
     /// As `begin`, with the leader epochs to be written.
     pub fn push_epochs(&mut self) -> bool {
+        self.owe_epochs();
+        self.begin()
+    }
+
+    /// The leader epochs are written before whatever is pushed next, which is to follow at once.
+    pub fn owe_epochs(&mut self) {
         self.pressing += 1;
         self.queued.push_back(Queued::Epochs);
-        self.begin()
     }
 
     /// All that is queued is to be written now. True if the writer has to be started.

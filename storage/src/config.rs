@@ -37,6 +37,8 @@ pub struct LogConfig {
     pub file_delete_delay: Duration,
     /// `producer.id.expiration.ms`, a setting of the broker.
     pub producer_id_expiration_ms: i64,
+    /// Where the disk has no room, what its directory keeps spare is for this log.
+    pub spends_spare: bool,
 }
 
 impl Default for LogConfig {
@@ -56,6 +58,7 @@ impl Default for LogConfig {
             compaction: CompactionConfig::default(),
             file_delete_delay: Duration::from_secs(60),
             producer_id_expiration_ms: 24 * 3600 * 1000,
+            spends_spare: false,
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::mutation::{self, Mutation};
 use crate::removal::Removals;
 use crate::segment::write_file;
 use crate::space::Space;
+use crate::spare::SPARE;
 use crate::types::Offset;
 
 pub(crate) const META: &str = "meta.properties";
@@ -38,7 +39,7 @@ const LOCK_FREED_WITHIN: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(2);
 
 /// What a directory may hold beside partitions and still be a log directory.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     META,
     LOCK,
     CLEAN,
@@ -48,6 +49,7 @@ const KNOWN: [&str; 10] = [
     REPLICATION_POINTS,
     BOOTSTRAP,
     DISK_SETTINGS,
+    SPARE,
     "lost+found",
 ];
 
@@ -76,6 +78,8 @@ struct Shared {
     /// The cleaner's checkpoint no longer says what the logs do.
     cleaner_points_changed: AtomicBool,
     space: Space,
+    /// As far as this process knows.
+    spare_is_whole: AtomicBool,
     removals: Removals,
     journals: Mutex<Journals>,
     failed: Event,
@@ -103,6 +107,7 @@ impl Shared {
             departures: AtomicU64::new(0),
             cleaner_points_changed: AtomicBool::new(false),
             space: Space::default(),
+            spare_is_whole: AtomicBool::new(false),
             removals: Removals::default(),
             journals: Mutex::default(),
             failed: Event::new(),
@@ -363,6 +368,10 @@ impl LogDir {
 
     pub(crate) fn space(&self) -> &Space {
         &self.0.space
+    }
+
+    pub(crate) fn spare_is_whole(&self) -> &AtomicBool {
+        &self.0.spare_is_whole
     }
 
     pub(crate) fn removals(&self) -> &Removals {

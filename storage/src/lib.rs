@@ -98,6 +98,7 @@ mod simulated_faults;
 mod slots;
 mod snapshot;
 mod space;
+mod spare;
 mod stable;
 mod stall;
 mod tail;

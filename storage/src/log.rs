@@ -96,6 +96,10 @@ pub(crate) struct State {
     pub fault: Option<LogError>,
     /// Why the writer waits, while it does.
     pub stalled: Option<Arc<str>>,
+    /// The writer's step found no room, or no file descriptor, before.
+    pub tries_again: bool,
+    /// The file of leader epochs says what is not true any more: it is written before the next batch.
+    pub owes_epochs: bool,
     /// A writer that waits for room is to give up.
     pub is_closing: bool,
 }
@@ -107,6 +111,8 @@ pub(crate) struct Loaded {
     pub epochs: LeaderEpochs,
     pub producers: ProducerStates,
     pub saved: SavedPoint,
+    /// There was no room to write the epochs down.
+    pub owes_epochs: bool,
 }
 
 /// The timer that `flush.ms` has set. One that was set by an older configuration wakes up for nothing.
@@ -141,7 +147,7 @@ impl Log {
         let points = dir.points_of(&name);
         points.set_recovery(loaded.offsets.durable());
         points.set_start(loaded.offsets.start());
-        let Loaded { offsets, segments, epochs, producers, saved } = loaded;
+        let Loaded { offsets, segments, epochs, producers, saved, owes_epochs } = loaded;
         let (queue, has_segments, shown) =
             (AppendQueue::new(dir.disk().write_bytes), !segments.is_empty(), Offset::ZERO);
         let state = State {
@@ -158,6 +164,8 @@ impl Log {
             fault: None,
             awaits_written: Offset::ZERO,
             stalled: None,
+            tries_again: false,
+            owes_epochs,
             is_closing: false,
         };
         Log(Rc::new(Inner {
@@ -537,6 +545,9 @@ impl State {
             return Err(LogError::BatchTooLarge { bytes: info.bytes as usize, limit });
         }
         assert_eq!(info.base_offset, self.offsets.end(), "offsets are assigned without gaps");
+        if std::mem::take(&mut self.owes_epochs) {
+            self.queue.owe_epochs();
+        }
         let segment = self.segment_for(log, info);
         let position = segment.append(info, &self.config);
         self.note(info, &held);

@@ -32,7 +32,7 @@ use crate::mutation::{self, Mutation};
 use crate::producer::ProducerStates;
 use crate::recovery_point::SavedPoint;
 use crate::scan::{self, Care, Extent, Fault, Found, Met};
-use crate::segment::{Resumed, Segment, block_floor, parse_file_name, write_file};
+use crate::segment::{Resumed, Segment, block_floor, parse_file_name};
 use crate::shard::ShardStorage;
 use crate::snapshot;
 use crate::types::{LogOffsets, Offset};
@@ -259,16 +259,14 @@ impl Recovery {
                 .map_err(|e| LogError::io(&self.path, "flushing directory", &e))?;
         }
         let is_outdated = read_epochs.is_none_or(|written| !self.clean && epochs != written);
-        if is_outdated {
-            // What was lost must not be taken for true by the next recovery.
-            write_file(&self.path.join(EPOCHS), epochs.encode().as_bytes()).await?;
-        }
+        // What was lost must not be taken for true by the next recovery.
+        let owes_epochs = is_outdated && !self.write_epochs(&epochs).await?;
         report.log_end_offset = offsets.end();
         let snapshots = snapshot.into_iter().collect();
         let saved = SavedPoint { segment: active_base, position: active.saved, snapshots };
         let mut segments: Vec<Rc<Segment>> = sealed.into_iter().map(Rc::new).collect();
         segments.push(Rc::new(Segment::resumed(self.path.clone(), active_base, wall_ms(), active.resumed)));
-        Ok((Loaded { offsets, segments, epochs, producers, saved }, report))
+        Ok((Loaded { offsets, segments, epochs, producers, saved, owes_epochs }, report))
     }
 
     /// No segment: nothing was ever appended, or all of it lies before the log's start.
@@ -282,7 +280,8 @@ impl Recovery {
         let offsets = LogOffsets::recovered(start, start);
         let (epochs, producers) = (LeaderEpochs::default(), ProducerStates::default());
         let saved = SavedPoint::default();
-        Ok((Loaded { offsets, segments: Vec::new(), epochs, producers, saved }, report))
+        let owes_epochs = false;
+        Ok((Loaded { offsets, segments: Vec::new(), epochs, producers, saved, owes_epochs }, report))
     }
 
     fn offsets(&self, files: &Files, end: Offset) -> Result<LogOffsets, LogError> {

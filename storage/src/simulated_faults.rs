@@ -31,6 +31,7 @@ const ENOSPC: i32 = 28;
 const EMFILE: i32 = 24;
 const MIB: u64 = 1 << 20;
 const LOG_FILE: &str = ".log";
+const EPOCHS_FILE: &str = "/data/orders-0/leader-epoch-checkpoint";
 
 fn once<F: Future<Output = ()> + 'static>(sim: &Sim, body: impl Fn(Disk) -> F) {
     let disk = sim.disk();
@@ -90,6 +91,29 @@ fn a_full_disk_holds_writes_up_and_they_go_on_by_themselves() {
         assert_eq!(read_all(&log).await.len(), 2 * 161 + 5061);
         log.close().await.unwrap();
         assert!(dir.mark_clean(1).await.unwrap());
+    });
+}
+
+#[test]
+fn a_log_that_a_crash_left_on_a_full_disk_is_read_and_goes_on_once_there_is_room() {
+    let sim = Sim::new(SimConfig::new(9, 1));
+    let first = sim.run(|_| async {
+        let (_dir, log) = one_log(LogConfig::default()).await;
+        log.wait_durable(put(&log, 100).unwrap()).await.unwrap();
+        crash().await;
+    });
+    assert!(matches!(first.unwrap_or_else(|error| panic!("{error}")), RunEnd::Crashed));
+    once(&sim, async |disk| {
+        disk.set_capacity(0);
+        let (dir, log) = one_log(LogConfig::default()).await;
+        assert_eq!(read_all(&log).await.len(), 161);
+        let end = put(&log, 100).unwrap();
+        log.wait_committed_unless_stalled(end).await.unwrap_err();
+        assert_eq!((dir.offline(), log.fault()), (None, None));
+        assert_eq!(disk.peek(EPOCHS_FILE), None);
+        disk.set_capacity(u64::MAX);
+        log.wait_durable(end).await.unwrap();
+        assert_eq!(disk.peek(EPOCHS_FILE).unwrap(), b"0\n1\n0 0\n", "written down before the batch");
     });
 }
 

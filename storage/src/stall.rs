@@ -25,7 +25,13 @@ impl Log {
         let mut pause = FIRST_PAUSE;
         loop {
             match attempt().await {
-                Err(error) if error.is_passing() => self.stall(error)?,
+                Err(error) if error.is_passing() => {
+                    self.state_mut().tries_again = true;
+                    if self.has_spent(&error).await? {
+                        continue;
+                    }
+                    self.stall(error)?;
+                }
                 settled => {
                     self.resume();
                     return settled;
@@ -35,6 +41,22 @@ impl Log {
             pause = LONGEST_PAUSE.min(2 * pause);
             self.check_usable()?;
         }
+    }
+
+    /// Room was made for this log alone: the same step is taken again at once.
+    async fn has_spent(&self, error: &LogError) -> Result<bool, LogError> {
+        let is_for_it = self.config().spends_spare && matches!(error, LogError::Full { .. });
+        if is_for_it { self.0.dir.spend_spare().await } else { Ok(false) }
+    }
+
+    /// The process is about to end: a writer that finds no room gives up, and the log fails. The next start finds out
+    /// what was written.
+    pub fn wait_for_no_room(&self) {
+        self.state_mut().is_closing = true;
+    }
+
+    pub fn waits_for_no_room(&self) -> bool {
+        self.state().is_closing
     }
 
     /// For work beside the writer's: what there was no room for can be left undone.
@@ -62,7 +84,12 @@ impl Log {
     }
 
     fn resume(&self) {
-        if self.state_mut().stalled.take().is_some() {
+        let stalled = {
+            let mut state = self.state_mut();
+            state.tries_again = false;
+            state.stalled.take()
+        };
+        if stalled.is_some() {
             tracing::warn!(log = %self.0.name, "writing goes on");
         }
     }

@@ -289,6 +289,7 @@ impl State {
         if !mutation::on(Mutation::TruncationLeavesEpochs) {
             self.epochs = loaded.epochs;
         }
+        self.owes_epochs |= loaded.owes_epochs;
         self.producers = loaded.producers;
         self.last_crc = 0;
         self.ended = EndedTransactions::default();

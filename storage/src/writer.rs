@@ -140,7 +140,7 @@ fn brings_its_flush(log: &Log) -> bool {
     let state = log.state();
     let follows =
         state.offsets.durable() == state.offsets.written() || mutation::on(Mutation::FlushOnlyTheNewest);
-    let is_first_try = state.stalled.is_none();
+    let is_first_try = !state.tries_again;
     follows
         && is_first_try
         && state.config.commits_on_flush()

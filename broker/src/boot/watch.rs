@@ -44,6 +44,16 @@ async fn measure(dirs: &Dirs, reserve_bytes: u64) {
             tracing::warn!(%error, "the room on a disk is not known");
         }
     }
+    keep_spare(&dirs.dirs[Dirs::METADATA]).await;
+}
+
+/// Where there is none, a disk that is full keeps topics and settings as they are, and nothing else.
+async fn keep_spare(dir: &LogDir) {
+    if dir.offline().is_none()
+        && let Err(error) = dir.keep_spare().await
+    {
+        tracing::warn!(%error, "no spare room is kept for the metadata log");
+    }
 }
 
 /// Waits for one directory to fail. The words are those of Apache Kafka's last line.

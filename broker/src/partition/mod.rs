@@ -142,6 +142,7 @@ pub fn log_config(config: &TopicConfig, producer_id_expiration_ms: i64) -> LogCo
         },
         file_delete_delay: ms(config.file_delete_delay_ms),
         producer_id_expiration_ms,
+        spends_spare: false,
     }
 }
 

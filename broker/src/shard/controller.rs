@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use kring_runtime::channel::{self, Receiver, Sender};
 use kring_runtime::{Queue, Task, fill_random, spawn};
-use kring_wire::{ErrorCode, Str, Uuid};
+use kring_wire::{ErrorCode, MetadataRecord, Str, Uuid};
 
-use super::metadata_log::MetadataLog;
+use super::metadata_log::{MetadataLog, Waiting};
 use super::{Command, Mesh, ReplyTo, Shard, give};
 use crate::controller::{
     Controller, ControllerReply, ControllerRequest, PartitionKey, Placement, Refused, Registration,
@@ -38,6 +38,7 @@ pub(super) struct ControllerHandle {
 /// The controller with its log, at work.
 pub struct RunningController {
     queue: Sender<Operation>,
+    waiting: Waiting,
     task: Task<MetadataLog>,
 }
 
@@ -49,6 +50,8 @@ struct Driver {
     controller: Controller,
     log: MetadataLog,
     mesh: Mesh,
+    /// Partitions that no core could open at the start, until the controller hears of them.
+    lost: Vec<PartitionKey>,
 }
 
 /// How an operation ended.
@@ -69,17 +72,19 @@ pub async fn start_controller(
     on_failure: OnFailure,
 ) -> Result<RunningController, String> {
     let controller = Controller::new(shard.config(), image);
-    let mut driver = Driver { controller, log, mesh: shard.mesh.clone() };
+    let mut driver = Driver { controller, log, mesh: shard.mesh.clone(), lost: Vec::new() };
     driver.begin(identity).await?;
     let (queue, operations) = channel::bounded(WAITING_OPERATIONS);
     *shard.controller.borrow_mut() = Some(ControllerHandle { queue: queue.clone() });
-    Ok(RunningController { queue, task: spawn(Queue::Net, driver.run(operations, on_failure)) })
+    let waiting = driver.log.waiting();
+    Ok(RunningController { queue, waiting, task: spawn(Queue::Net, driver.run(operations, on_failure)) })
 }
 
 impl RunningController {
-    /// Takes no more operations and closes the log.
+    /// Takes no more operations and closes the log. An operation that waits for room on the disk is given up.
     pub async fn close(self) {
         self.queue.close();
+        self.waiting.end();
         if let Err(error) = self.task.await.close().await {
             tracing::error!(%error, "the metadata log was not closed cleanly");
         }
@@ -87,59 +92,86 @@ impl RunningController {
 }
 
 impl Driver {
+    /// What the term begins with is written together, so that a disk without room keeps nobody from reading: then it is
+    /// written later, and nothing else before it.
     async fn begin(&mut self, identity: Identity) -> Result<(), String> {
-        self.log.begin_term(self.controller.node_id()).await?;
-        self.write_bootstrap().await?;
-        let broker_epoch = self.controller.registration_offset(self.log.next_offset());
+        self.log.begin_term(self.controller.node_id())?;
+        self.begin_bootstrap()?;
+        let records = self.registration(identity);
+        self.begin_records(&records)?;
+        let is_written = self.log.settle_if_there_is_room().await?;
+        self.controller.replay(&records).map_err(|error| error.to_string())?;
+        self.lost = self.publish().await;
+        if is_written { self.fail_lost().await } else { Ok(()) }
+    }
+
+    fn registration(&self, identity: Identity) -> Vec<MetadataRecord> {
         let registration = Registration {
             incarnation_id: identity.incarnation_id,
-            broker_epoch,
+            broker_epoch: self.controller.registration_offset(self.log.next_offset()),
             endpoints: identity.endpoints,
             rack: identity.rack,
             log_dirs: identity.log_dirs,
             after_unclean_stop: identity.after_unclean_stop,
             placement: identity.placement,
         };
-        match self.operate(ControllerRequest::RegisterBroker(registration)).await? {
-            Operated::Done(_) => Ok(()),
-            Operated::Refused(_) => Err("this broker's registration cannot be stored".to_string()),
-        }
+        let request = ControllerRequest::RegisterBroker(registration);
+        self.controller.handle(request, &mut random_id).records
     }
 
     /// Kafka's format may have chosen features: a log that says nothing yet begins with them.
-    async fn write_bootstrap(&mut self) -> Result<(), String> {
+    fn begin_bootstrap(&mut self) -> Result<(), String> {
         let records = self.log.take_bootstrap();
         if records.is_empty() {
             return Ok(());
         }
-        let batch = self.log.batch(&records).map_err(|error| error.to_string())?;
-        self.log.append(batch).await?;
+        self.begin_records(&records)?;
         self.controller.replay(&records).map_err(|error| error.to_string())
     }
 
+    fn begin_records(&self, records: &[MetadataRecord]) -> Result<(), String> {
+        let batch = self.log.batch(records).map_err(|error| error.to_string())?;
+        self.log.begin_append(batch)
+    }
+
     async fn run(mut self, operations: Receiver<Operation>, on_failure: OnFailure) -> MetadataLog {
-        while let Ok((request, reply_to)) = operations.recv().await {
-            match self.operate(request).await {
-                Ok(Operated::Done(reply) | Operated::Refused(reply)) => give(reply_to, reply),
-                Err(error) => {
-                    // What is not durable has not happened, but nobody can tell any more what is.
-                    on_failure(error);
-                    break;
-                }
+        match self.take(operations).await {
+            Err(error) if self.log.waiting().has_ended() => {
+                tracing::warn!(%error, "a metadata operation may not have been written");
             }
+            // What is not durable has not happened, but nobody can tell any more what is.
+            Err(error) => on_failure(error),
+            Ok(()) => {}
         }
         self.log
     }
 
-    /// One operation, and what follows from it: partitions that a core cannot open lose their leader before anybody is
-    /// answered. Each is told once, so this ends.
-    async fn operate(&mut self, request: ControllerRequest) -> Result<Operated, String> {
-        let (operated, mut lost) = self.perform(request).await?;
-        while !lost.is_empty() {
-            let request = ControllerRequest::FailPartitions { partitions: lost };
-            (_, lost) = self.perform(request).await?;
+    async fn take(&mut self, operations: Receiver<Operation>) -> Result<(), String> {
+        self.log.settle().await?;
+        self.fail_lost().await?;
+        while let Ok((request, reply_to)) = operations.recv().await {
+            let (Operated::Done(reply) | Operated::Refused(reply)) = self.operate(request).await?;
+            give(reply_to, reply);
         }
+        Ok(())
+    }
+
+    /// One operation, and what follows from it: partitions that a core cannot open lose their leader before anybody is
+    /// answered.
+    async fn operate(&mut self, request: ControllerRequest) -> Result<Operated, String> {
+        let (operated, lost) = self.perform(request).await?;
+        self.lost = lost;
+        self.fail_lost().await?;
         Ok(operated)
+    }
+
+    /// Each is told once, so this ends.
+    async fn fail_lost(&mut self) -> Result<(), String> {
+        while !self.lost.is_empty() {
+            let request = ControllerRequest::FailPartitions { partitions: std::mem::take(&mut self.lost) };
+            (_, self.lost) = self.perform(request).await?;
+        }
+        Ok(())
     }
 
     /// From the decision to the last core that follows it; the partitions that could not be opened then.

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use kring_runtime::{fs, wall_ms};
-use kring_storage::{Log, LogBatch, LogConfig, LogDir, LogName, Offset, ShardStorage};
+use kring_storage::{Log, LogBatch, LogConfig, LogDir, LogError, LogName, Offset, ShardStorage};
 use kring_wire::MetadataRecord;
 use kring_wire::record::ValidatedBatch;
 
@@ -30,7 +30,7 @@ impl MetadataLog {
     /// Opens the log, made if missing, and follows it from its newest snapshot on. The error is a sentence.
     pub async fn open(storage: &ShardStorage, dir: &LogDir) -> Result<(Self, Image), String> {
         let name = LogName::new(names::CLUSTER_METADATA, 0);
-        let config = Rc::new(LogConfig { flush_messages: 1, ..LogConfig::default() });
+        let config = Rc::new(LogConfig { flush_messages: 1, spends_spare: true, ..LogConfig::default() });
         let opened = Log::open(storage, dir, name, config, Some(names::CLUSTER_METADATA_ID)).await;
         let (log, _) = opened.map_err(|error| format!("the metadata log cannot be opened: {error}"))?;
         let follower = snapshot(dir).await?;
@@ -48,10 +48,10 @@ impl MetadataLog {
         std::mem::take(&mut self.bootstrap)
     }
 
-    /// Opens this term: KRaft's leader says who leads before it writes anything else.
-    pub async fn begin_term(&self, node_id: i32) -> Result<(), String> {
+    /// Opens this term: KRaft's leader says who leads before it writes anything else. Written with what follows.
+    pub fn begin_term(&self, node_id: i32) -> Result<(), String> {
         let batch = leader_batch(node_id, self.place()).map_err(|error| error.to_string())?;
-        self.append_batch(batch).await
+        self.begin_append(batch)
     }
 
     /// The records of one operation as one batch, to be appended next. Refused are records that have no encoding.
@@ -59,9 +59,38 @@ impl MetadataLog {
         record_batch(records, self.place())
     }
 
-    /// Appends what `batch` has just made, and waits until it is durable.
+    /// Appends what `batch` has just made, and waits until it is durable: also for room on the disk.
     pub async fn append(&self, batch: ValidatedBatch) -> Result<(), String> {
-        self.append_batch(batch).await
+        self.begin_append(batch)?;
+        self.settle().await
+    }
+
+    /// Appends, and waits for nothing.
+    pub fn begin_append(&self, batch: ValidatedBatch) -> Result<(), String> {
+        let (header, body) = batch.into_parts();
+        self.log.append(LogBatch { header, body }).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Waits until all that was appended is durable.
+    pub async fn settle(&self) -> Result<(), String> {
+        let durable = self.log.wait_durable(self.log.offsets().end()).await;
+        durable.map_err(|error| error.to_string())
+    }
+
+    /// The same, but false as soon as there is no room for it: it is written once there is.
+    pub async fn settle_if_there_is_room(&self) -> Result<bool, String> {
+        match self.log.wait_committed_unless_stalled(self.log.offsets().end()).await {
+            Err(LogError::Stalled { cause }) => {
+                tracing::error!(%cause, "the disk is full: topics and settings stay as they are until space returns");
+                Ok(false)
+            }
+            settled => settled.map(|()| true).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// For whoever ends an operation that waits for room, with an error, because the broker stops.
+    pub fn waiting(&self) -> Waiting {
+        Waiting(self.log.clone())
     }
 
     /// Where the next record goes.
@@ -76,11 +105,19 @@ impl MetadataLog {
     fn place(&self) -> BatchPlace {
         BatchPlace { base_offset: self.next_offset(), epoch: self.epoch, now_ms: wall_ms() }
     }
+}
 
-    async fn append_batch(&self, batch: ValidatedBatch) -> Result<(), String> {
-        let (header, body) = batch.into_parts();
-        let appended = self.log.append(LogBatch { header, body }).map_err(|error| error.to_string())?;
-        self.log.wait_durable(appended.last_offset.next()).await.map_err(|error| error.to_string())
+/// Whoever waits for the log to be written.
+pub struct Waiting(Log);
+
+impl Waiting {
+    /// What there is no room for will not be written by this process.
+    pub fn end(&self) {
+        self.0.wait_for_no_room();
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.0.waits_for_no_room()
     }
 }
 

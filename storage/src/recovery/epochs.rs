@@ -1,12 +1,13 @@
 //! Leader epochs learnt from the batches, where `leader-epoch-checkpoint` is damaged or missing: a partition need not be
 //! offline for what its log says as well. Reads one header a segment, and whole segments only where the epoch changes.
-//! Changes nothing. Shard that will own the log.
+//! Changes no batch. Shard that will own the log.
 
 use super::{EPOCHS, Recovery, RecoveryReport};
 use crate::dir::read_bytes;
 use crate::epochs::LeaderEpochs;
 use crate::error::LogError;
 use crate::scan::{Care, Extent};
+use crate::segment::write_file;
 use crate::types::{LeaderEpoch, Offset};
 
 impl Recovery {
@@ -24,6 +25,17 @@ impl Recovery {
                 tracing::warn!(path = %path.display(), %bad, "the epochs are learnt from the batches");
                 Ok(None)
             }
+        }
+    }
+
+    /// False if there was no room for it: what the log holds can be read all the same.
+    pub(super) async fn write_epochs(&self, epochs: &LeaderEpochs) -> Result<bool, LogError> {
+        match write_file(&self.path.join(EPOCHS), epochs.encode().as_bytes()).await {
+            Err(error) if error.is_passing() => {
+                tracing::warn!(%error, "the leader epochs are written later");
+                Ok(false)
+            }
+            written => written.map(|()| true),
         }
     }
 
