@@ -256,6 +256,81 @@ fn a_damaged_partition_whose_files_are_removed_begins_again() {
     assert_eq!(described(&mut client, "t", 0).offline_replicas, [] as [i32; 0]);
 }
 
+/// A hole, longer than all the memory that the broker may take.
+fn lengthen(path: &Path) {
+    const BYTES: u64 = 4 << 30;
+    let file = fs::OpenOptions::new().create(true).append(true).open(path).expect("a writable file");
+    file.set_len(BYTES).expect("a file system that knows holes");
+}
+
+#[track_caller]
+fn assert_small(broker: &Broker) {
+    let most = broker.memory_bytes("VmHWM:");
+    assert!(most < 1 << 30, "{most} bytes");
+}
+
+#[test]
+fn files_of_gigabytes_where_small_ones_belong_cost_no_memory_and_no_record() {
+    for is_clean in [true, false] {
+        let stopped = Stopped::with_records("long", 1);
+        for name in ["leader-epoch-checkpoint", "00000000000000000003.snapshot"] {
+            lengthen(&stopped.file("t-0", name));
+        }
+        for suffix in ["index", "timeindex", "txnindex"] {
+            lengthen(&stopped.file("t-0", &format!("00000000000000000000.{suffix}")));
+        }
+        for name in ["recovery-point-offset-checkpoint", "log-start-offset-checkpoint", "cleaner-offset-checkpoint"]
+        {
+            lengthen(&stopped.file("", name));
+        }
+        let marker = stopped.file("", ".kafka_cleanshutdown");
+        if is_clean { lengthen(&marker) } else { fs::remove_file(&marker).expect("a marker") }
+        let broker = stopped.start();
+        let mut client = broker.connect();
+        assert_whole(&mut client, "t", 0);
+        assert_eq!(client.produce("t", 0, &["d"]).base_offset, 3);
+        assert_eq!(end_offset(&mut client, "t", 0), (0, 4));
+        assert_small(&broker);
+        assert!(broker.stop().success());
+    }
+}
+
+#[test]
+fn a_file_of_gigabytes_that_is_needed_is_named_and_takes_its_own_with_it_and_no_memory() {
+    let stopped = Stopped::with_records("needed", 2);
+    lengthen(&stopped.file("t-0", "partition.metadata"));
+    let broker = stopped.start();
+    let mut client = broker.connect();
+    assert_offline(&mut client, "t", 0);
+    assert_whole(&mut client, "t", 1);
+    assert!(stopped.broker_log().contains("t-0/partition.metadata is damaged"), "{}", stopped.broker_log());
+    assert_small(&broker);
+    assert!(broker.stop().success());
+    lengthen(&stopped.file("", "meta.properties"));
+    let data = stopped.file("", "");
+    let ended = Command::new(env!("CARGO_BIN_EXE_kring"))
+        .args(["start", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().expect("a plain path")])
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs");
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && told.contains("meta.properties is damaged"), "{told}");
+}
+
+#[test]
+fn what_inspects_and_mends_takes_files_of_gigabytes_for_damage() {
+    let stopped = Stopped::with_records("inspected", 1);
+    let names = ["leader-epoch-checkpoint", "00000000000000000000.timeindex", "partition.metadata"];
+    names.iter().for_each(|name| lengthen(&stopped.file("t-0", name)));
+    let (code, found, _) = kring_log(&["verify"], &stopped.file("", ""));
+    assert_ne!(code, 0, "{found}");
+    names.iter().for_each(|name| assert!(found.contains(name), "{found}"));
+    let (code, mended, why) = kring_log(&["repair", "--yes"], &stopped.file("", ""));
+    assert_eq!(code, 0, "{mended}{why}");
+    let broker = stopped.start();
+    assert_whole(&mut broker.connect(), "t", 0);
+}
+
 fn commit(client: &mut Client, group: &str, offset: i64) -> i16 {
     let partition = OffsetCommitRequestPartition { committed_offset: offset, ..Default::default() };
     let topic =

@@ -74,6 +74,15 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     }
 }
 
+/// A whole file of no more than `most` bytes; `FileTooLarge` if it is longer, at no cost in memory.
+pub async fn read_at_most(path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
+    let path = path.as_ref().to_owned();
+    match context::current() {
+        Backend::Real(_) => files::read_at_most(path, most).await,
+        Backend::Sim(shard) => shard.files().read_at_most(&path, most).await,
+    }
+}
+
 /// Replaces a file so that after a crash it holds either all of the old bytes or all of the new. Durable on return.
 pub async fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
     let path = path.as_ref().to_owned();

@@ -34,6 +34,11 @@ const BOOTSTRAP: &str = "bootstrap.checkpoint";
 const DELETED: &str = "-delete";
 const STRAY: &str = "-stray";
 
+/// More than `meta.properties`, `partition.metadata` or the marker of an orderly end ever has, comments included.
+pub(crate) const FEW_LINES: u64 = 64 << 10;
+/// A line of a checkpoint is at most 282 bytes, for the longest name of a topic: lines of 230,000 partitions at least.
+pub(crate) const LONGEST_CHECKPOINT: u64 = 64 << 20;
+
 /// The kernel needed 7 to 15 ms for the rings of a killed process; a write under way on a slow disk needs longer.
 const LOCK_FREED_WITHIN: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(2);
@@ -634,21 +639,32 @@ pub(crate) async fn lock(path: &Path) -> Result<LockGuard, LogError> {
     })
 }
 
-/// A small text file, `None` if it does not exist.
+/// A text file of a few lines, `None` if it does not exist.
 pub(crate) async fn read_text(path: &Path) -> Result<Option<String>, LogError> {
-    let Some(bytes) = read_bytes(path).await? else { return Ok(None) };
+    let Some(bytes) = read_bytes(path, FEW_LINES).await? else { return Ok(None) };
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text)),
         Err(error) => Err(LogError::corrupt(path, error.utf8_error().valid_up_to() as u64, "not text")),
     }
 }
 
-/// A small file, `None` if it does not exist.
-pub(crate) async fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, LogError> {
-    match fs::read(path).await {
+/// A file, `None` if it does not exist. One of more than `most` bytes is damaged.
+pub(crate) async fn read_bytes(path: &Path, most: u64) -> Result<Option<Vec<u8>>, LogError> {
+    match fs::read_at_most(path, most).await {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+            Err(LogError::corrupt(path, most, format!("no file of its kind is longer than {most} bytes")))
+        }
         Err(error) => Err(LogError::io(path, "reading", &error)),
+    }
+}
+
+/// As [`read_bytes`], for a file that can be done without: of damage it tells the cause.
+pub(crate) async fn read_undamaged(path: &Path, most: u64) -> Result<Result<Vec<u8>, String>, LogError> {
+    match read_bytes(path, most).await {
+        Err(LogError::Corrupt { cause, .. }) => Ok(Err(cause.to_string())),
+        read => read.map(|bytes| Ok(bytes.unwrap_or_default())),
     }
 }
 
@@ -657,7 +673,7 @@ pub(crate) fn bad_file(path: &Path) -> impl FnOnce(BadCheckpoint) -> LogError {
     move |bad| LogError::corrupt(&path, 0, bad.to_string())
 }
 
-async fn read_meta(path: &Path) -> Result<Option<MetaProperties>, LogError> {
+pub(crate) async fn read_meta(path: &Path) -> Result<Option<MetaProperties>, LogError> {
     let path = path.join(META);
     match read_text(&path).await? {
         None => Ok(None),
@@ -684,12 +700,21 @@ async fn read_points(path: &Path) -> Result<BTreeMap<LogName, Arc<LogPoints>>, L
 /// The offsets of a checkpoint. One that cannot be read says nothing: the logs hold what it was made from, so what
 /// follows is more work, and no directory is refused for it.
 async fn read_offsets(path: &Path, instead: &str) -> Result<BTreeMap<LogName, Offset>, LogError> {
-    let Some(bytes) = read_bytes(path).await? else { return Ok(BTreeMap::new()) };
-    let decoded = checkpoint::decode_offsets(&String::from_utf8_lossy(&bytes));
+    let decoded = decode_checkpoint(path).await?;
     Ok(decoded.unwrap_or_else(|bad| {
         tracing::error!(path = %path.display(), %bad, "the checkpoint is damaged: {instead}");
         BTreeMap::new()
     }))
+}
+
+/// The offsets of a checkpoint, none if there is no such file, or what is wrong with it.
+pub(crate) async fn decode_checkpoint(
+    path: &Path,
+) -> Result<Result<BTreeMap<LogName, Offset>, String>, LogError> {
+    let decode = |bytes: Vec<u8>| {
+        checkpoint::decode_offsets(&String::from_utf8_lossy(&bytes)).map_err(|bad| bad.to_string())
+    };
+    Ok(read_undamaged(path, LONGEST_CHECKPOINT).await?.and_then(decode))
 }
 
 /// Reads the marker and removes it durably before any log is written to.
@@ -698,11 +723,11 @@ async fn take_clean_marker(path: &Path, listing: &Listing) -> Result<Option<i64>
         return Ok(None);
     }
     let marker = path.join(CLEAN);
-    let bytes = read_bytes(&marker).await?;
+    let bytes = read_undamaged(&marker, FEW_LINES).await?.unwrap_or_default();
     fs::remove_file(&marker).await.map_err(|e| LogError::io(&marker, "removing", &e))?;
     fs::sync_dir(path).await.map_err(|e| LogError::io(path, "flushing directory", &e))?;
     // A marker without a readable epoch is a marker: presence says clean.
-    Ok(bytes.map(|bytes| checkpoint::decode_clean_shutdown(&String::from_utf8_lossy(&bytes)).unwrap_or(-1)))
+    Ok(Some(checkpoint::decode_clean_shutdown(&String::from_utf8_lossy(&bytes)).unwrap_or(-1)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@
 use crate::checkpoint::{self, BadCheckpoint};
 use crate::types::{LeaderEpoch, Offset};
 
+/// Bytes of the file. A line is at most 32: 500,000 epochs, one for each start of a broker.
+pub(crate) const LONGEST_EPOCHS: u64 = 16 << 20;
+
 /// The end of an epoch, as OffsetForLeaderEpoch answers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochEnd {

@@ -8,7 +8,7 @@ use kring_runtime::fs;
 
 use crate::TopicId;
 use crate::checkpoint;
-use crate::dir::{bad_file, read_bytes};
+use crate::dir::{FEW_LINES, bad_file, read_bytes};
 use crate::error::LogError;
 use crate::log::Log;
 use crate::mutation::{self, Mutation};
@@ -47,7 +47,7 @@ pub(crate) async fn check(path: &Path, expected: Option<TopicId>) -> Result<Opti
 /// The topic that a partition directory says it belongs to; `None` if it says nothing or is not there.
 pub(crate) async fn topic_of(path: &Path) -> Result<Option<TopicId>, LogError> {
     let metadata = path.join(METADATA);
-    let bytes = read_bytes(&metadata).await?.unwrap_or_default();
+    let bytes = read_bytes(&metadata, FEW_LINES).await?.unwrap_or_default();
     if bytes.iter().all(|&byte| byte == 0) {
         // A crash came before it was durable, so before the first record.
         return Ok(None);

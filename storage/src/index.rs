@@ -3,8 +3,17 @@
 
 use std::fmt;
 
+use crate::batch::HEADER_BYTES;
+
 pub(crate) const OFFSET_ENTRY_BYTES: usize = 8;
 pub(crate) const TIME_ENTRY_BYTES: usize = 12;
+
+/// Bytes of an index file: an entry for each batch of the segment, or what Kafka makes the file of a growing one.
+pub(crate) fn longest_index(segment_bytes: u32) -> u64 {
+    const MADE_BY_KAFKA: u64 = 10 << 20;
+    let batches = u64::from(segment_bytes) / HEADER_BYTES as u64;
+    MADE_BY_KAFKA.max((batches + 1) * TIME_ENTRY_BYTES as u64)
+}
 
 /// Why index bytes were not accepted. The index is then rebuilt from the log, so the reason is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::aborted::AbortedIndex;
 use crate::checkpoint::LogName;
 use crate::compaction::{complete_swaps, is_of_swap};
 use crate::config::LogConfig;
-use crate::dir::{LogDir, LogPoints};
+use crate::dir::{LogDir, LogPoints, read_undamaged};
 use crate::epochs::LeaderEpochs;
 use crate::error::LogError;
 use crate::home;
@@ -34,7 +34,7 @@ use crate::recovery_point::SavedPoint;
 use crate::scan::{self, Care, Extent, Fault, Found, Met};
 use crate::segment::{Resumed, Segment, block_floor, parse_file_name};
 use crate::shard::ShardStorage;
-use crate::snapshot;
+use crate::snapshot::{self, LONGEST_SNAPSHOT};
 use crate::types::{LogOffsets, Offset};
 use known::Known;
 use start::{LatestCheck, Start};
@@ -324,8 +324,7 @@ impl Recovery {
                 continue;
             }
             let path = self.path.join(crate::segment::file_name(at, "snapshot"));
-            let bytes = fs::read(&path).await.map_err(|e| LogError::io(&path, "reading", &e))?;
-            match snapshot::decode(&bytes) {
+            match snapshot::decode_read(read_undamaged(&path, LONGEST_SNAPSHOT).await?) {
                 Ok(mut states) => {
                     states.remove_expired(wall_ms(), self.config.producer_id_expiration_ms);
                     return Ok((states, at));

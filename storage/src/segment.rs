@@ -15,8 +15,9 @@ use crate::aborted::AbortedIndex;
 use crate::ahead::Ahead;
 use crate::batch::{BatchInfo, HeldBatch};
 use crate::config::LogConfig;
+use crate::dir::read_bytes;
 use crate::error::LogError;
-use crate::index::{Indexer, OffsetIndex, TIME_ENTRY_BYTES, TimeIndex, position_of_time};
+use crate::index::{Indexer, OffsetIndex, TIME_ENTRY_BYTES, TimeIndex, longest_index, position_of_time};
 use crate::mutation::{self, Mutation};
 use crate::scan;
 use crate::shard::{ResidencyBudget, ShardStorage};
@@ -510,24 +511,26 @@ impl Segment {
     /// The index files' content, or why they are of no use.
     pub async fn read_index_files(&self) -> Result<Result<LoadedIndexes, String>, LogError> {
         let Some((offsets, times)) = self.read_raw_indexes().await? else {
-            return Ok(Err("an index file is missing".to_string()));
+            return Ok(Err("an index file is missing or too long".to_string()));
         };
         let parsed = OffsetIndex::decode(&offsets, u64::from(self.size.get()))
             .and_then(|offsets| Ok(LoadedIndexes { offsets, times: TimeIndex::decode(&times)? }));
         Ok(parsed.map_err(|bad| bad.to_string()))
     }
 
-    /// The index files as they lie there; `None` unless both are.
+    /// The index files as they lie there; `None` unless both are, and of a length that they can have.
     pub async fn read_raw_indexes(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, LogError> {
         Ok(self.read_file("index").await?.zip(self.read_file("timeindex").await?))
     }
 
     async fn read_file(&self, suffix: &str) -> Result<Option<Vec<u8>>, LogError> {
         let path = self.path(suffix);
-        match fs::read(&path).await {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(LogError::io(&path, "reading", &error)),
+        match read_bytes(&path, longest_index(self.size.get())).await {
+            Err(LogError::Corrupt { cause, .. }) => {
+                tracing::warn!(path = %path.display(), %cause, "an index is damaged");
+                Ok(None)
+            }
+            read => read,
         }
     }
 

@@ -61,6 +61,14 @@ fn encode_entry(out: &mut Vec<u8>, producer_id: ProducerId, entry: &ProducerEntr
     out.extend_from_slice(&entry.txn_first_offset.map_or(-1, |offset| offset.0).to_be_bytes());
 }
 
+/// Bytes of the file: three million producers of one partition within `producer.id.expiration.ms`.
+pub(crate) const LONGEST_SNAPSHOT: u64 = 128 << 20;
+
+/// The producers in a snapshot that was read, or why it is of no use.
+pub(crate) fn decode_read(read: Result<Vec<u8>, String>) -> Result<ProducerStates, String> {
+    read.and_then(|bytes| decode(&bytes).map_err(|bad| bad.to_string()))
+}
+
 pub fn decode(bytes: &[u8]) -> Result<ProducerStates, BadSnapshot> {
     let mut fields = Fields(bytes);
     if bytes.len() < ENTRIES_AT + 4 {

@@ -16,6 +16,8 @@ use crate::types::{Offset, ProducerId};
 
 const VERSION: i16 = 0;
 pub(crate) const ENTRY_BYTES: usize = 34;
+/// Bytes of the file: two million transactions that one segment saw aborted, of 78 bytes each for the marker alone.
+pub(crate) const LONGEST_INDEX: u64 = 64 << 20;
 
 /// A transaction that was aborted. All offsets are inclusive but the last stable one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,10 @@ use crate::partition::Replay;
 
 /// Written by Kafka's `kafka-storage format`.
 const BOOTSTRAP: &str = "bootstrap.checkpoint";
+/// A few features and what SCRAM credentials `kafka-storage format` was given.
+const LONGEST_BOOTSTRAP: u64 = 16 << 20;
+/// Of millions of partitions: what is longer would not fit the image either.
+const LONGEST_SNAPSHOT: u64 = 512 << 20;
 
 /// The metadata log, open for this broker's term as its leader.
 pub struct MetadataLog {
@@ -131,7 +135,7 @@ async fn snapshot(dir: &LogDir) -> Result<metadata::Replay, String> {
     };
     let path = path.join(newest.file_name());
     let failed = |why: String| format!("the metadata snapshot {} cannot be read: {why}", path.display());
-    let bytes = fs::read(&path).await.map_err(|error| failed(error.to_string()))?;
+    let bytes = fs::read_at_most(&path, LONGEST_SNAPSHOT).await.map_err(|error| failed(error.to_string()))?;
     metadata::Replay::after_snapshot(newest, bytes.into()).map_err(|error| failed(error.to_string()))
 }
 
@@ -141,7 +145,8 @@ async fn bootstrap(dir: &LogDir) -> Result<Vec<MetadataRecord>, String> {
     if !fs::exists(&path).await.map_err(|error| failed(error.to_string()))? {
         return Ok(Vec::new());
     }
-    let bytes = fs::read(&path).await.map_err(|error| failed(error.to_string()))?;
+    let bytes =
+        fs::read_at_most(&path, LONGEST_BOOTSTRAP).await.map_err(|error| failed(error.to_string()))?;
     bootstrap_records(&bytes.into()).map_err(|error| failed(error.to_string()))
 }
 

@@ -1,7 +1,7 @@
 //! Whole-file and directory operations, on the blocking pool: none of them is known to be fast.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +42,18 @@ fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
 
 pub(crate) async fn read(path: PathBuf) -> io::Result<Vec<u8>> {
     blocking::run(move || fs::read(path)).await
+}
+
+pub(crate) async fn read_at_most(path: PathBuf, most: u64) -> io::Result<Vec<u8>> {
+    blocking::run(move || {
+        let file = File::open(path)?;
+        let len = file.metadata()?.len();
+        let mut bytes = Vec::with_capacity(usize::try_from(len.min(most)).unwrap_or(0));
+        // It may grow meanwhile, and the length of some files is not told.
+        let read = if len > most { 0 } else { file.take(most.saturating_add(1)).read_to_end(&mut bytes)? };
+        if len > most || read as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    })
+    .await
 }
 
 pub(crate) async fn write_atomic(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {

@@ -573,6 +573,14 @@ impl SimFiles {
         read(&self.disk, &file, 0, len).await
     }
 
+    pub(crate) async fn read_at_most(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
+        let file = self.disk.open(path, Create::No)?;
+        if file.len() > most {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        read(&self.disk, &file, 0, usize::try_from(most).unwrap_or(usize::MAX)).await
+    }
+
     pub(crate) async fn write_atomic(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let temporary = temporary_name(path);
         shard().delay(1_000, 50_000).await;

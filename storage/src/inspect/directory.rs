@@ -9,9 +9,10 @@ use kring_runtime::fs::{self, LockGuard};
 use super::Finding;
 use super::repair::Plan;
 use super::verify::{self, PartitionReport};
-use crate::checkpoint::{self, LogName};
+use crate::checkpoint::LogName;
 use crate::dir::{
-    CLEAN, CLEANER_POINTS, LOCK, META, RECOVERY_POINTS, REPLICATION_POINTS, START_OFFSETS, lock, read_bytes,
+    CLEAN, CLEANER_POINTS, LOCK, META, RECOVERY_POINTS, REPLICATION_POINTS, START_OFFSETS, decode_checkpoint,
+    lock, read_meta,
 };
 use crate::error::LogError;
 use crate::journal::is_journal;
@@ -175,10 +176,9 @@ async fn read_points(root: PathBuf) -> Result<(Points, Vec<Finding>), LogError> 
     let cleaner = read_offsets(&root.join(CLEANER_POINTS), &mut findings).await?;
     read_offsets(&root.join(REPLICATION_POINTS), &mut findings).await?;
     let meta = root.join(META);
-    if let Some(bytes) = read_bytes(&meta).await?
-        && let Err(bad) = checkpoint::MetaProperties::decode(&String::from_utf8_lossy(&bytes))
-    {
-        findings.push(Finding::at_start(meta, bad.to_string()));
+    match read_meta(&root).await {
+        Err(LogError::Corrupt { cause, .. }) => findings.push(Finding::at_start(meta, &*cause)),
+        read => drop(read?),
     }
     let marker = root.join(CLEAN);
     let is_clean = fs::exists(&marker).await.map_err(|e| LogError::io(&marker, "looking for", &e))?;
@@ -189,10 +189,9 @@ async fn read_offsets(
     path: &Path,
     findings: &mut Vec<Finding>,
 ) -> Result<BTreeMap<LogName, Offset>, LogError> {
-    let Some(bytes) = read_bytes(path).await? else { return Ok(BTreeMap::new()) };
-    let decoded = checkpoint::decode_offsets(&String::from_utf8_lossy(&bytes));
+    let decoded = decode_checkpoint(path).await?;
     Ok(decoded.unwrap_or_else(|bad| {
-        findings.push(Finding::at_start(path.to_path_buf(), bad.to_string()));
+        findings.push(Finding::at_start(path.to_path_buf(), bad));
         BTreeMap::new()
     }))
 }

@@ -14,7 +14,7 @@ use super::verify::{PartitionReport, Remedy};
 use crate::batch::{CRC_FROM, HEADER_BYTES};
 use crate::checkpoint;
 use crate::config::LogConfig;
-use crate::dir::{META, START_OFFSETS, read_bytes};
+use crate::dir::{META, START_OFFSETS, decode_checkpoint, read_bytes};
 use crate::error::LogError;
 use crate::index::Indexer;
 use crate::recovery::EPOCHS;
@@ -270,7 +270,7 @@ async fn reindex(log: &Path, base: Offset) -> Result<(), LogError> {
 async fn untaken(aside: &Path, taken: Option<&[u8]>) -> Result<PathBuf, LogError> {
     let mut path = aside.to_path_buf();
     for number in 1.. {
-        match read_bytes(&path).await? {
+        match read_bytes(&path, i32::MAX as u64).await? {
             Some(kept) if taken != Some(&kept) => path = beside(aside, &number.to_string()),
             _ => break,
         }
@@ -286,9 +286,8 @@ async fn rename(path: &Path, aside: &Path) -> Result<(), LogError> {
 }
 
 async fn forget_start(checkpoint: &Path, partition: &Path) -> Result<(), LogError> {
-    let bytes = read_bytes(checkpoint).await?.unwrap_or_default();
-    let decoded = checkpoint::decode_offsets(&String::from_utf8_lossy(&bytes));
-    let mut offsets = decoded.map_err(crate::dir::bad_file(checkpoint))?;
+    let decoded = decode_checkpoint(checkpoint).await?;
+    let mut offsets = decoded.map_err(|bad| LogError::corrupt(checkpoint, 0, bad))?;
     if let Some(name) = name_of(partition) {
         offsets.remove(&name);
     }

@@ -14,15 +14,15 @@ use super::pieces::{Damage, Piece, Pieces};
 use crate::batch::{BatchInfo, end_transaction};
 use crate::checkpoint;
 use crate::compaction::is_of_swap;
-use crate::dir::{START_OFFSETS, read_bytes};
-use crate::epochs::LeaderEpochs;
+use crate::dir::{FEW_LINES, START_OFFSETS, read_bytes, read_undamaged};
+use crate::epochs::{LONGEST_EPOCHS, LeaderEpochs};
 use crate::error::LogError;
 use crate::home::METADATA;
-use crate::index::{OffsetIndex, TimeIndex};
+use crate::index::{OffsetIndex, TimeIndex, longest_index};
 use crate::producer::ProducerStates;
 use crate::recovery::EPOCHS;
 use crate::segment::{file_name, parse_file_name};
-use crate::snapshot;
+use crate::snapshot::{self, LONGEST_SNAPSHOT};
 use crate::txn_index::{self, AbortedTransaction};
 use crate::types::Offset;
 
@@ -273,8 +273,8 @@ impl Look<'_> {
     }
 
     async fn indexes(&self, base: Offset, size: u32) -> Result<Indexes, LogError> {
-        let offsets = read_bytes(&self.file(&file_name(base, "index"))).await?.unwrap_or_default();
-        let times = read_bytes(&self.file(&file_name(base, "timeindex"))).await?.unwrap_or_default();
+        let (offsets, long_offsets) = self.index_bytes(base, "index", size).await?;
+        let (times, long_times) = self.index_bytes(base, "timeindex", size).await?;
         let last_offset =
             offsets.last_chunk().and_then(OffsetIndex::decode_last).map(|(relative, _)| relative);
         let last_time = times.last_chunk().and_then(TimeIndex::decode_last).map(|(_, relative)| relative);
@@ -288,27 +288,46 @@ impl Look<'_> {
         Ok(Indexes {
             check,
             last_named: last_offset.max(last_time).map(|relative| base + i64::from(relative)),
-            bad_offsets: decoded.err().map(|bad| bad.to_string()),
-            bad_times: decoded_times.err().map(|bad| bad.to_string()),
+            bad_offsets: long_offsets.or(decoded.err().map(|bad| bad.to_string())),
+            bad_times: long_times.or(decoded_times.err().map(|bad| bad.to_string())),
+        })
+    }
+
+    /// None of them where the file is too long, and why.
+    async fn index_bytes(
+        &self,
+        base: Offset,
+        suffix: &str,
+        size: u32,
+    ) -> Result<(Vec<u8>, Option<String>), LogError> {
+        let read = read_undamaged(&self.file(&file_name(base, suffix)), longest_index(size)).await?;
+        Ok(match read {
+            Ok(bytes) => (bytes, None),
+            Err(cause) => (Vec::new(), Some(cause)),
         })
     }
 
     async fn owner(&mut self) -> Result<(), LogError> {
         let path = self.file(METADATA);
-        let bytes = read_bytes(&path).await?.unwrap_or_default();
-        let is_empty = bytes.iter().all(|&byte| byte == 0);
-        if !is_empty && let Err(bad) = checkpoint::decode_partition_metadata(&String::from_utf8_lossy(&bytes))
-        {
-            self.found(Finding::at_start(path.clone(), bad.to_string()), Remedy::SetAside(path));
+        let read = read_undamaged(&path, FEW_LINES).await?;
+        if let Err(bad) = read.and_then(|bytes| names_topic(&bytes)) {
+            self.found(Finding::at_start(path.clone(), bad), Remedy::SetAside(path));
         }
         Ok(())
     }
 
     async fn epochs(&mut self) -> Result<(), LogError> {
         let path = self.file(EPOCHS);
-        let Some(bytes) = read_bytes(&path).await? else { return Ok(()) };
-        let cause = match LeaderEpochs::decode(&String::from_utf8_lossy(&bytes)) {
-            Err(bad) => Some(bad.to_string()),
+        let decoded = match read_bytes(&path, LONGEST_EPOCHS).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(bytes)) => {
+                LeaderEpochs::decode(&String::from_utf8_lossy(&bytes)).map_err(|bad| bad.to_string())
+            }
+            Err(LogError::Corrupt { cause, .. }) => Err(cause.to_string()),
+            Err(error) => return Err(error),
+        };
+        let cause = match decoded {
+            Err(bad) => Some(bad),
             Ok(epochs) => self.epoch_before_first(&epochs).or_else(|| self.wrong_epoch(&epochs)),
         };
         if let Some(cause) = cause {
@@ -351,16 +370,17 @@ impl Look<'_> {
         for entry in entries {
             let path = dir.join(&entry.name);
             if parse_file_name(&entry.name, "snapshot").is_some() {
-                let bytes = read_bytes(&path).await?.unwrap_or_default();
-                if let Err(bad) = snapshot::decode(&bytes) {
-                    self.found(Finding::at_start(path.clone(), bad.to_string()), Remedy::SetAside(path));
+                let read = read_undamaged(&path, LONGEST_SNAPSHOT).await?;
+                if let Err(bad) = snapshot::decode_read(read) {
+                    self.found(Finding::at_start(path.clone(), bad), Remedy::SetAside(path));
                 }
             } else if let Some(base) = parse_file_name(&entry.name, "txnindex") {
-                let bytes = read_bytes(&path).await?.unwrap_or_default();
-                if let Err(bad) = txn_index::decode(&bytes) {
+                let read = read_undamaged(&path, txn_index::LONGEST_INDEX).await?;
+                let decode = |bytes: Vec<u8>| txn_index::decode(&bytes).map_err(|bad| bad.to_string());
+                if let Err(bad) = read.and_then(decode) {
                     let aborted = self.aborted.remove(&base).unwrap_or_default();
                     let remedy = Remedy::WriteAborted { base, aborted };
-                    self.found(Finding::at_start(path, bad.to_string()), remedy);
+                    self.found(Finding::at_start(path, bad), remedy);
                 }
             } else if let Some(base) = self.lacks_log(&entry.name).await? {
                 let cause = "it is the index of a segment that is missing";
@@ -386,6 +406,15 @@ impl Look<'_> {
         let is_there = fs::exists(&path).await.map_err(|e| LogError::io(&path, "looking for", &e))?;
         Ok(Some(base).filter(|_| !is_there))
     }
+}
+
+/// Nothing, or a topic.
+fn names_topic(bytes: &[u8]) -> Result<(), String> {
+    if bytes.iter().all(|&byte| byte == 0) {
+        return Ok(());
+    }
+    let decoded = checkpoint::decode_partition_metadata(&String::from_utf8_lossy(bytes));
+    decoded.map(drop).map_err(|bad| bad.to_string())
 }
 
 /// What the index files of a segment say.

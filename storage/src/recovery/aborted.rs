@@ -10,14 +10,14 @@ use kring_runtime::{fs, wall_ms};
 use super::known::Known;
 use super::{Files, Recovery, RecoveryReport};
 use crate::aborted::AbortedIndex;
-use crate::dir::read_bytes;
+use crate::dir::read_undamaged;
 use crate::epochs::LeaderEpochs;
 use crate::error::LogError;
 use crate::producer::ProducerStates;
 use crate::scan::{Care, Extent};
 use crate::segment::{Segment, file_name, write_file};
-use crate::snapshot;
-use crate::txn_index::{self, AbortedTransaction, BadTxnIndex};
+use crate::snapshot::{self, LONGEST_SNAPSHOT};
+use crate::txn_index::{self, AbortedTransaction};
 use crate::types::Offset;
 
 impl Recovery {
@@ -38,7 +38,7 @@ impl Recovery {
     /// What the index of a segment names; nothing if there is none.
     pub(super) async fn read_txn_index(&self, base: Offset) -> Result<Vec<AbortedTransaction>, LogError> {
         let decoded = self.decode_txn_index(base).await?;
-        decoded.map_err(|bad| LogError::corrupt(&self.txn_index_path(base), 0, bad.to_string()))
+        decoded.map_err(|bad| LogError::corrupt(&self.txn_index_path(base), 0, bad))
     }
 
     /// Makes the index of a segment say what was learnt from its batches.
@@ -80,9 +80,10 @@ impl Recovery {
     async fn decode_txn_index(
         &self,
         base: Offset,
-    ) -> Result<Result<Vec<AbortedTransaction>, BadTxnIndex>, LogError> {
-        let bytes = read_bytes(&self.txn_index_path(base)).await?;
-        Ok(txn_index::decode_of(base, &bytes.unwrap_or_default()))
+    ) -> Result<Result<Vec<AbortedTransaction>, String>, LogError> {
+        let read = read_undamaged(&self.txn_index_path(base), txn_index::LONGEST_INDEX).await?;
+        let decode = |bytes: Vec<u8>| txn_index::decode_of(base, &bytes).map_err(|bad| bad.to_string());
+        Ok(read.and_then(decode))
     }
 
     /// As the batches of the segment tell, with the producers as they stood where it begins.
@@ -110,8 +111,8 @@ impl Recovery {
         let at_segments = files.logs.iter().rev().map(|&(at, _)| at).filter(|at| *at <= base);
         for at in at_segments.filter(|at| files.snapshots.binary_search(at).is_ok()) {
             let path = self.path.join(file_name(at, "snapshot"));
-            let bytes = fs::read(&path).await.map_err(|e| LogError::io(&path, "reading", &e))?;
-            if let Ok(mut states) = snapshot::decode(&bytes) {
+            let read = read_undamaged(&path, LONGEST_SNAPSHOT).await?;
+            if let Ok(mut states) = snapshot::decode_read(read) {
                 states.remove_expired(wall_ms(), self.config.producer_id_expiration_ms);
                 return Ok((states, at));
             }

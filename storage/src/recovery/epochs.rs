@@ -4,7 +4,7 @@
 
 use super::{EPOCHS, Recovery, RecoveryReport};
 use crate::dir::read_bytes;
-use crate::epochs::LeaderEpochs;
+use crate::epochs::{LONGEST_EPOCHS, LeaderEpochs};
 use crate::error::LogError;
 use crate::scan::{Care, Extent};
 use crate::segment::write_file;
@@ -14,12 +14,20 @@ impl Recovery {
     /// What the file says; `None` if it cannot be read, or is not there where it should be.
     pub(super) async fn read_epochs(&self, logs: &[(Offset, u64)]) -> Result<Option<LeaderEpochs>, LogError> {
         let path = self.path.join(EPOCHS);
-        let Some(bytes) = read_bytes(&path).await? else {
-            // It is written when a log is closed, and when a segment ends.
-            let is_expected = self.clean || logs.len() > 1;
-            return Ok((!is_expected).then(LeaderEpochs::default));
+        let decoded = match read_bytes(&path, LONGEST_EPOCHS).await {
+            Ok(None) => {
+                // It is written when a log is closed, and when a segment ends.
+                let is_expected = self.clean || logs.len() > 1;
+                return Ok((!is_expected).then(LeaderEpochs::default));
+            }
+            Ok(Some(bytes)) => {
+                let text = String::from_utf8_lossy(&bytes);
+                LeaderEpochs::decode(&text).map_err(|bad| bad.to_string())
+            }
+            Err(LogError::Corrupt { cause, .. }) => Err(cause.to_string()),
+            Err(error) => return Err(error),
         };
-        match LeaderEpochs::decode(&String::from_utf8_lossy(&bytes)) {
+        match decoded {
             Ok(epochs) => Ok(Some(epochs)),
             Err(bad) => {
                 tracing::warn!(path = %path.display(), %bad, "the epochs are learnt from the batches");
