@@ -279,12 +279,17 @@ fn files_of_gigabytes_where_small_ones_belong_cost_no_memory_and_no_record() {
         for suffix in ["index", "timeindex", "txnindex"] {
             lengthen(&stopped.file("t-0", &format!("00000000000000000000.{suffix}")));
         }
-        for name in ["recovery-point-offset-checkpoint", "log-start-offset-checkpoint", "cleaner-offset-checkpoint"]
+        for name in
+            ["recovery-point-offset-checkpoint", "log-start-offset-checkpoint", "cleaner-offset-checkpoint"]
         {
             lengthen(&stopped.file("", name));
         }
         let marker = stopped.file("", ".kafka_cleanshutdown");
-        if is_clean { lengthen(&marker) } else { fs::remove_file(&marker).expect("a marker") }
+        if is_clean {
+            lengthen(&marker)
+        } else {
+            fs::remove_file(&marker).expect("a marker")
+        }
         let broker = stopped.start();
         let mut client = broker.connect();
         assert_whole(&mut client, "t", 0);
@@ -329,6 +334,45 @@ fn what_inspects_and_mends_takes_files_of_gigabytes_for_damage() {
     assert_eq!(code, 0, "{mended}{why}");
     let broker = stopped.start();
     assert_whole(&mut broker.connect(), "t", 0);
+}
+
+#[test]
+fn a_topic_id_that_rot_has_changed_keeps_its_records() {
+    let stopped = Stopped::with_records("rot", 2);
+    let path = stopped.file("t-0", "partition.metadata");
+    let was = fs::read_to_string(&path).expect("a text");
+    let at = was.find("topic_id: ").expect("an id") + 15;
+    let letter = if &was[at..=at] == "B" { "C" } else { "B" };
+    fs::write(&path, format!("{}{letter}{}", &was[..at], &was[at + 1..])).expect("a writable file");
+    let broker = stopped.start();
+    [0, 1].into_iter().for_each(|partition| assert_whole(&mut broker.connect(), "t", partition));
+    assert_eq!(fs::read_to_string(&path).expect("a text"), was);
+    let told = stopped.broker_log();
+    assert!(
+        told.lines().any(|line| line.contains("ERROR") && line.contains("t-0/partition.metadata")),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_directory_with_the_id_of_another_topic_that_there_is_is_not_put_aside() {
+    let stopped = Stopped::after("other", |client| {
+        for topic in ["t", "u"] {
+            client.create_topic(topic, 1);
+            for value in ["a", "b", "c"] {
+                assert_eq!(client.produce(topic, 0, &[value]).error_code, 0);
+            }
+        }
+    });
+    fs::copy(stopped.file("u-0", "partition.metadata"), stopped.file("t-0", "partition.metadata"))
+        .expect("a writable file");
+    let broker = stopped.start();
+    let mut client = broker.connect();
+    assert_offline(&mut client, "t", 0);
+    assert_whole(&mut client, "u", 0);
+    assert!(broker.stop().success());
+    stopped.restore("t-0");
+    assert_whole(&mut stopped.start().connect(), "t", 0);
 }
 
 fn commit(client: &mut Client, group: &str, offset: i64) -> i16 {

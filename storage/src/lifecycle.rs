@@ -168,12 +168,17 @@ impl LogDir {
         fs::sync_dir(dir).await.map_err(|e| LogError::flush(dir, "flushing directory", &e))
     }
 
-    /// Puts the directory of this name aside if it belongs to another topic than `topic`; false if it does not.
+    /// Puts the directory of this name aside if it belongs to another topic than `topic`, which is gone; false if not.
     /// Its bytes are kept, under the name that Kafka gives to strays: only an operator can know that they are
     /// not wanted.
-    pub async fn set_aside_other(&self, name: &LogName, topic: TopicId) -> Result<bool, LogError> {
+    pub async fn set_aside_other(
+        &self,
+        name: &LogName,
+        topic: TopicId,
+        is_gone: impl Fn(&TopicId) -> bool,
+    ) -> Result<bool, LogError> {
         let path = self.path().join(name.to_string());
-        if topic_of(&path).await?.is_none_or(|found| found == topic) {
+        if topic_of(&path).await?.is_none_or(|found| found == topic || !is_gone(&found)) {
             return Ok(false);
         }
         self.set_aside(name).await?;

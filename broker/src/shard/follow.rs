@@ -34,6 +34,8 @@ struct Missing {
     config: Arc<TopicConfig>,
     /// It has just come into being, so that no directory can hold it.
     is_new: bool,
+    /// The one that it is missing by.
+    image: Arc<Image>,
 }
 
 impl Shard {
@@ -108,7 +110,7 @@ impl Shard {
             .collect()
     }
 
-    fn missing(&self, old: &Image, new: &Image) -> Vec<Missing> {
+    fn missing(&self, old: &Image, new: &Arc<Image>) -> Vec<Missing> {
         // Before the first image nothing is known of what was there.
         let at_start = old.brokers().is_empty();
         let mut missing = Vec::new();
@@ -123,6 +125,7 @@ impl Shard {
                             topic: topic.clone(),
                             config: self.topic_config(topic.id),
                             is_new: !at_start && old.partition(topic.id, index).is_none(),
+                            image: new.clone(),
                         });
                     }
                     None => {}
@@ -185,11 +188,16 @@ impl Shard {
     }
 
     /// A crash may have come between the record that deletes a topic and the removal of its directory. A topic of
-    /// the same name must neither get that data nor stay offline for it.
+    /// the same name must neither get that data nor stay offline for it. A directory that claims to be of a topic that is
+    /// there, under a name that this topic does not have, was no such topic's: its records may be those of the partition.
     async fn open_or_replace(&self, dir: &LogDir, name: LogName, missing: &Missing) -> Result<Log, LogError> {
         match self.open_log(dir, name.clone(), missing).await {
-            Err(LogError::Foreign { .. }) if dir.set_aside_other(&name, missing.id.topic).await? => {
-                self.open_log(dir, name, missing).await
+            Err(error @ LogError::Foreign { .. }) => {
+                let is_gone = |topic: &Uuid| missing.image.topic_by_id(*topic).is_none();
+                match dir.set_aside_other(&name, missing.id.topic, is_gone).await? {
+                    true => self.open_log(dir, name, missing).await,
+                    false => Err(error),
+                }
             }
             opened => opened,
         }
