@@ -34,6 +34,7 @@ async fn keep_measuring(dirs: Arc<Dirs>, reserve_bytes: u64) {
     loop {
         interval.tick().await;
         measure(&dirs, reserve_bytes).await;
+        keep_spare(&dirs.dirs[Dirs::METADATA]).await;
     }
 }
 
@@ -44,7 +45,6 @@ async fn measure(dirs: &Dirs, reserve_bytes: u64) {
             tracing::warn!(%error, "the room on a disk is not known");
         }
     }
-    keep_spare(&dirs.dirs[Dirs::METADATA]).await;
 }
 
 /// Where there is none, a disk that is full keeps topics and settings as they are, and nothing else.
