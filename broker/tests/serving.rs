@@ -158,6 +158,26 @@ fn an_orderly_stop_answers_what_it_has_written() {
     }
 }
 
+/// A client that writes before it reads would drop answers that it has, if what it wrote came back as a reset: Java's
+/// `Selector` closes a channel whose write fails.
+#[test]
+fn a_peer_that_goes_on_writing_while_the_broker_stops_is_not_reset_before_it_can_read() {
+    let dir = TempDir::new("goodbye");
+    let broker = Broker::start(&dir.0, &["--shards", "2"]);
+    let mut client = broker.connect();
+    client.create_topic("told", 1);
+    assert_eq!(client.produce("told", 0, &["x"]).base_offset, 0);
+    let stopping = std::thread::spawn(move || broker.stop());
+    assert_eq!(client.stream.peek(&mut [0]).unwrap(), 0, "the broker says nothing more");
+    let request = produce_request("told", 0, &["y"]);
+    assert!((0..10).all(|_| client.try_send(9, &request).is_some()));
+    assert!(client.try_receive::<ProduceResponse>(9, 0).is_none());
+    drop(client);
+    assert!(stopping.join().expect("no panic").success());
+    let broker = Broker::start(&dir.0, &[]);
+    assert_eq!(broker.connect().fetch_all("told", 0).len(), 1, "what was not answered was not written");
+}
+
 /// The kernel frees the port and the lock of a killed process a little later than it reports its end.
 #[test]
 fn a_killed_broker_is_followed_at_once_by_one_at_the_same_place() {

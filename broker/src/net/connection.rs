@@ -6,6 +6,8 @@
 //! pipeline shares a flush. Every other request runs alone, as on Kafka's muted channel.
 
 use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -133,9 +135,10 @@ impl Connection {
             return Ok(false);
         }
         if self.pipeline.is_empty() {
-            return match self.next_request().await? {
-                Some(arrived) => self.start(arrived).await,
-                None => Ok(false),
+            return match self.next_request().await {
+                Some(incoming) => self.begin(incoming?).await,
+                // The end has come.
+                None => Ok(true),
             };
         }
         match self.wait().await {
@@ -165,10 +168,31 @@ impl Connection {
         Ok(true)
     }
 
-    async fn next_request(&mut self) -> Incoming {
-        match self.held.take() {
-            Some(incoming) => incoming,
-            None => self.requests.next().await,
+    /// `None` where none is to begin any more.
+    async fn next_request(&mut self) -> Option<Incoming> {
+        if let Some(incoming) = self.held.take() {
+            return Some(incoming);
+        }
+        let mut next = pin!(self.requests.next());
+        let found = poll_fn(|cx| {
+            if self.activity.is_ending() {
+                return Poll::Ready(None);
+            }
+            let found = next.as_mut().poll(cx);
+            if found.is_pending() {
+                self.activity.waits(cx.waker());
+            }
+            found.map(Some)
+        });
+        let found = found.await;
+        self.activity.waits_no_more();
+        found
+    }
+
+    async fn begin(&mut self, incoming: Option<Arrived>) -> Result<bool, Fault> {
+        match incoming {
+            Some(arrived) => self.start(arrived).await,
+            None => Ok(false),
         }
     }
 

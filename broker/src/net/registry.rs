@@ -5,11 +5,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::Duration;
 
 use kring_runtime::{Monotonic, Task, now};
 
 use super::admission::Place;
+
+/// A peer that has been answered within this time may not have read the answer yet.
+const LATELY: Duration = Duration::from_secs(10);
 
 /// When a connection was last used, and who is to go on.
 pub struct Activity {
@@ -19,6 +23,8 @@ pub struct Activity {
     is_owing: Cell<bool>,
     /// No request is to begin any more.
     is_ending: Cell<bool>,
+    /// Of a connection that has answered everything and waits for a request.
+    waiting: RefCell<Option<Waker>>,
 }
 
 impl Activity {
@@ -28,6 +34,7 @@ impl Activity {
             waits_for_peer: Cell::new(false),
             is_owing: Cell::new(false),
             is_ending: Cell::new(false),
+            waiting: RefCell::default(),
         })
     }
 
@@ -47,6 +54,29 @@ impl Activity {
 
     pub fn is_ending(&self) -> bool {
         self.is_ending.get()
+    }
+
+    /// The connection waits for a request, and is woken when none is to begin any more.
+    pub fn waits(&self, waker: &Waker) {
+        let mut waiting = self.waiting.borrow_mut();
+        match &mut *waiting {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    pub fn waits_no_more(&self) {
+        self.waiting.borrow_mut().take();
+    }
+
+    /// Whether the connection ends by itself: it has to answer what has begun, or to let its peer read the last answer.
+    fn ends(&self, now: Monotonic) -> bool {
+        self.is_ending.set(true);
+        let waiting = self.waiting.take().filter(|_| self.idle_for(now) < LATELY);
+        if let Some(waker) = &waiting {
+            waker.wake_by_ref();
+        }
+        waiting.is_some() || self.is_owing.get()
     }
 
     fn idle_for(&self, now: Monotonic) -> Duration {
@@ -120,10 +150,10 @@ impl Registry {
     }
 
     /// Ends the connections whose peers wait for nothing that was written; the others begin nothing more, and end when they
-    /// have answered.
+    /// have answered and their peers have had a moment to read it.
     pub fn begin_end(&self) {
-        self.open.borrow().values().for_each(|open| open.activity.is_ending.set(true));
-        self.end_all(|activity| !activity.is_owing.get());
+        let now = now();
+        self.end_all(|activity| !activity.ends(now));
     }
 
     pub fn is_empty(&self) -> bool {
