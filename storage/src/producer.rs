@@ -267,12 +267,16 @@ impl ProducerStates {
     }
 
     pub(crate) fn restore(&mut self, producer_id: ProducerId, entry: ProducerEntry) {
-        self.ongoing.extend(entry.txn_first_offset.map(|first_offset| (first_offset, producer_id)));
-        if let Some(first_offset) =
-            self.entries.insert(producer_id, entry).and_then(|old| old.txn_first_offset)
-        {
-            self.ongoing.remove(&first_offset);
+        let first_offset = entry.txn_first_offset;
+        if let Some(old) = self.entries.insert(producer_id, entry).and_then(|old| old.txn_first_offset) {
+            self.ongoing.remove(&old);
         }
+        self.ongoing.extend(first_offset.map(|first_offset| (first_offset, producer_id)));
+    }
+
+    /// Whether the transaction of another producer begins there.
+    pub(crate) fn is_begun_at(&self, offset: Offset, producer_id: ProducerId) -> bool {
+        self.ongoing.get(&offset).is_some_and(|other| *other != producer_id)
     }
 }
 
