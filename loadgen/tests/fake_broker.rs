@@ -2,6 +2,8 @@
 //! one seed, one run. The broker here has one partition, which it keeps in memory.
 
 mod common;
+#[path = "common/one_broker.rs"]
+mod one_broker;
 
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -23,20 +25,17 @@ use kring_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse
 use kring_wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
-use kring_wire::messages::metadata_response::{
-    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
-};
 use kring_wire::messages::produce_request::ProduceRequest;
 use kring_wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use kring_wire::record::{BatchHeader, Codec};
 use kring_wire::{ApiKey, Message, Reader, Records, Str, decode_request_header};
+use one_broker::{PORT, metadata};
 
 /// What it offers.
 const KEYS: [ApiKey; 5] =
     [ApiKey::Produce, ApiKey::Fetch, ApiKey::Metadata, ApiKey::CreateTopics, ApiKey::ListOffsets];
-const PORT: u16 = 9092;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What the broker does to the batch with this number, counted from 0.
@@ -226,22 +225,6 @@ fn changed(batch: &Bytes) -> Bytes {
     let crc = kring_wire::record::batch_crc(&bytes).unwrap();
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
     bytes.into()
-}
-
-fn metadata() -> MetadataResponse {
-    let broker = MetadataResponseBroker {
-        node_id: 1,
-        host: Str::from("localhost"),
-        port: i32::from(PORT),
-        ..Default::default()
-    };
-    let partition = MetadataResponsePartition { leader_id: 1, ..Default::default() };
-    let topic = MetadataResponseTopic {
-        name: Some(Str::from("t")),
-        partitions: vec![partition],
-        ..Default::default()
-    };
-    MetadataResponse { brokers: vec![broker], topics: vec![topic], controller_id: 1, ..Default::default() }
 }
 
 /// A thousand records a second for ten seconds, through a broker with this fault.

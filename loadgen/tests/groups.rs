@@ -2,6 +2,8 @@
 //! seed, one run. The broker here has one partition without records, and knows of one member at a time.
 
 mod common;
+#[path = "common/one_broker.rs"]
+mod one_broker;
 
 use std::cell::Cell;
 use std::future::pending;
@@ -23,9 +25,6 @@ use kring_wire::messages::leave_group_response::LeaveGroupResponse;
 use kring_wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
-use kring_wire::messages::metadata_response::{
-    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
-};
 use kring_wire::messages::offset_commit_response::OffsetCommitResponse;
 use kring_wire::messages::offset_fetch_response::{
     OffsetFetchResponse, OffsetFetchResponsePartition, OffsetFetchResponseTopic,
@@ -33,6 +32,7 @@ use kring_wire::messages::offset_fetch_response::{
 use kring_wire::messages::sync_group_request::SyncGroupRequest;
 use kring_wire::messages::sync_group_response::SyncGroupResponse;
 use kring_wire::{ApiKey, Message, Reader, Str, decode_request_header};
+use one_broker::{PORT, metadata};
 
 /// What it offers.
 const KEYS: [ApiKey; 12] = [
@@ -49,7 +49,6 @@ const KEYS: [ApiKey; 12] = [
     ApiKey::OffsetFetch,
     ApiKey::LeaveGroup,
 ];
-const PORT: u16 = 9092;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, PartialEq)]
@@ -134,22 +133,6 @@ impl Broker {
             }
         }
     }
-}
-
-fn metadata() -> MetadataResponse {
-    let broker = MetadataResponseBroker {
-        node_id: 1,
-        host: Str::from("localhost"),
-        port: i32::from(PORT),
-        ..Default::default()
-    };
-    let partition = MetadataResponsePartition { leader_id: 1, ..Default::default() };
-    let topic = MetadataResponseTopic {
-        name: Some(Str::from("t")),
-        partitions: vec![partition],
-        ..Default::default()
-    };
-    MetadataResponse { brokers: vec![broker], topics: vec![topic], controller_id: 1, ..Default::default() }
 }
 
 fn list_offsets() -> ListOffsetsResponse {

@@ -39,6 +39,8 @@ use crate::types::{LogOffsets, Offset};
 use known::Known;
 use start::{LatestCheck, Start};
 
+pub(crate) use epochs::decode_epochs;
+
 pub(crate) const EPOCHS: &str = "leader-epoch-checkpoint";
 const INDEXES: [&str; 3] = ["index", "timeindex", "txnindex"];
 /// Left by a deletion that did not come to its end.

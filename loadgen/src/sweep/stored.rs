@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::decide::{Bound, Next, Probe, Verdict};
 use super::judge::{Limit, Target};
 use super::result::{Step, Sweep};
-use crate::document::Document;
+use crate::document::{Document, ms, seconds};
 use crate::latencies::Summary;
 use crate::rows::Rows;
 
@@ -57,7 +57,7 @@ struct StoredLatency {
 }
 
 pub fn to_json(sweep: &Sweep) -> String {
-    let limits = sweep.target.0.iter().map(|limit| (limit.name.clone(), to_ms(limit.at_most)));
+    let limits = sweep.target.0.iter().map(|limit| (limit.name.clone(), ms(limit.at_most)));
     let stored = Stored {
         schema: SCHEMA.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -108,15 +108,11 @@ pub fn parse(text: &str) -> Result<Sweep, String> {
 fn limit(name: String, at_most_ms: f64) -> Result<Limit, String> {
     let percent = name.strip_prefix('p').and_then(|percent| percent.parse::<f64>().ok());
     let quantile = percent.ok_or_else(|| format!("{name} is no percentile"))? / 100.0;
-    Ok(Limit { name, quantile, at_most: ms(at_most_ms)? })
+    Ok(Limit { name, quantile, at_most: from_ms(at_most_ms)? })
 }
 
-fn to_ms(time: Duration) -> f64 {
-    time.as_nanos() as f64 / 1e6
-}
-
-fn ms(ms: f64) -> Result<Duration, String> {
-    Duration::try_from_secs_f64(ms / 1e3).map_err(|error| error.to_string())
+fn from_ms(ms: f64) -> Result<Duration, String> {
+    seconds(ms / 1e3)
 }
 
 fn end(name: &str, found: Option<u64>) -> Result<Next, String> {
@@ -134,8 +130,7 @@ fn end(name: &str, found: Option<u64>) -> Result<Next, String> {
 impl StoredStep {
     fn of(step: &Step) -> StoredStep {
         let Summary { count, p50, p90, p99, p999, p9999, max, .. } = step.latency;
-        let [p50_ms, p90_ms, p99_ms, p99_9_ms, p99_99_ms, max_ms] =
-            [p50, p90, p99, p999, p9999, max].map(to_ms);
+        let [p50_ms, p90_ms, p99_ms, p99_9_ms, p99_99_ms, max_ms] = [p50, p90, p99, p999, p9999, max].map(ms);
         StoredStep {
             rate: step.rate,
             why: step.probe.name().to_owned(),
@@ -175,12 +170,12 @@ impl StoredLatency {
         Ok(Summary {
             count: self.count,
             mean: Duration::ZERO,
-            p50: ms(self.p50_ms)?,
-            p90: ms(self.p90_ms)?,
-            p99: ms(self.p99_ms)?,
-            p999: ms(self.p99_9_ms)?,
-            p9999: ms(self.p99_99_ms)?,
-            max: ms(self.max_ms)?,
+            p50: from_ms(self.p50_ms)?,
+            p90: from_ms(self.p90_ms)?,
+            p99: from_ms(self.p99_ms)?,
+            p999: from_ms(self.p99_9_ms)?,
+            p9999: from_ms(self.p99_99_ms)?,
+            max: from_ms(self.max_ms)?,
         })
     }
 }

@@ -14,13 +14,13 @@ use super::pieces::{Damage, Piece, Pieces};
 use crate::batch::{BatchInfo, end_transaction};
 use crate::checkpoint;
 use crate::compaction::is_of_swap;
-use crate::dir::{FEW_LINES, START_OFFSETS, read_bytes, read_undamaged};
-use crate::epochs::{LONGEST_EPOCHS, LeaderEpochs};
+use crate::dir::{FEW_LINES, START_OFFSETS, read_undamaged};
+use crate::epochs::LeaderEpochs;
 use crate::error::LogError;
 use crate::home::METADATA;
 use crate::index::{OffsetIndex, TimeIndex, longest_index};
 use crate::producer::ProducerStates;
-use crate::recovery::EPOCHS;
+use crate::recovery::{EPOCHS, decode_epochs};
 use crate::segment::{file_name, parse_file_name};
 use crate::snapshot::{self, LONGEST_SNAPSHOT};
 use crate::txn_index::{self, AbortedTransaction};
@@ -318,14 +318,7 @@ impl Look<'_> {
 
     async fn epochs(&mut self) -> Result<(), LogError> {
         let path = self.file(EPOCHS);
-        let decoded = match read_bytes(&path, LONGEST_EPOCHS).await {
-            Ok(None) => return Ok(()),
-            Ok(Some(bytes)) => {
-                LeaderEpochs::decode(&String::from_utf8_lossy(&bytes)).map_err(|bad| bad.to_string())
-            }
-            Err(LogError::Corrupt { cause, .. }) => Err(cause.to_string()),
-            Err(error) => return Err(error),
-        };
+        let Some(decoded) = decode_epochs(&path).await? else { return Ok(()) };
         let cause = match decoded {
             Err(bad) => Some(bad),
             Ok(epochs) => self.epoch_before_first(&epochs).or_else(|| self.wrong_epoch(&epochs)),

@@ -2,6 +2,8 @@
 //! offline for what its log says as well. Reads one header a segment, and whole segments only where the epoch changes.
 //! Changes no batch. Shard that will own the log.
 
+use std::path::Path;
+
 use super::{EPOCHS, Recovery, RecoveryReport};
 use crate::dir::read_bytes;
 use crate::epochs::{LONGEST_EPOCHS, LeaderEpochs};
@@ -10,26 +12,31 @@ use crate::scan::{Care, Extent};
 use crate::segment::write_file;
 use crate::types::{LeaderEpoch, Offset};
 
+/// What such a file says, or what is wrong with it; `None` if it does not exist.
+pub(crate) async fn decode_epochs(path: &Path) -> Result<Option<Result<LeaderEpochs, String>>, LogError> {
+    match read_bytes(path, LONGEST_EPOCHS).await {
+        Ok(None) => Ok(None),
+        Ok(Some(bytes)) => {
+            let decoded = LeaderEpochs::decode(&String::from_utf8_lossy(&bytes));
+            Ok(Some(decoded.map_err(|bad| bad.to_string())))
+        }
+        Err(LogError::Corrupt { cause, .. }) => Ok(Some(Err(cause.to_string()))),
+        Err(error) => Err(error),
+    }
+}
+
 impl Recovery {
     /// What the file says; `None` if it cannot be read, or is not there where it should be.
     pub(super) async fn read_epochs(&self, logs: &[(Offset, u64)]) -> Result<Option<LeaderEpochs>, LogError> {
         let path = self.path.join(EPOCHS);
-        let decoded = match read_bytes(&path, LONGEST_EPOCHS).await {
-            Ok(None) => {
+        match decode_epochs(&path).await? {
+            None => {
                 // It is written when a log is closed, and when a segment ends.
                 let is_expected = self.clean || logs.len() > 1;
-                return Ok((!is_expected).then(LeaderEpochs::default));
+                Ok((!is_expected).then(LeaderEpochs::default))
             }
-            Ok(Some(bytes)) => {
-                let text = String::from_utf8_lossy(&bytes);
-                LeaderEpochs::decode(&text).map_err(|bad| bad.to_string())
-            }
-            Err(LogError::Corrupt { cause, .. }) => Err(cause.to_string()),
-            Err(error) => return Err(error),
-        };
-        match decoded {
-            Ok(epochs) => Ok(Some(epochs)),
-            Err(bad) => {
+            Some(Ok(epochs)) => Ok(Some(epochs)),
+            Some(Err(bad)) => {
                 tracing::warn!(path = %path.display(), %bad, "the epochs are learnt from the batches");
                 Ok(None)
             }
