@@ -108,6 +108,14 @@ impl AlignedBuf {
         self.len = len;
     }
 
+    /// Appends zeros up to this length, moving to larger memory when there is no room.
+    pub fn zero_to(&mut self, len: usize) {
+        const ZEROS: [u8; BLOCK] = [0; BLOCK];
+        while self.len < len {
+            self.extend_from_slice(&ZEROS[..BLOCK.min(len - self.len)]);
+        }
+    }
+
     /// Cuts to `len`. Does nothing when it is shorter.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);

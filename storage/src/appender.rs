@@ -174,6 +174,11 @@ impl AppendQueue {
         !std::mem::replace(&mut self.busy, true)
     }
 
+    /// Something queued is in no journal.
+    pub fn is_pressing(&self) -> bool {
+        self.pressing > 0
+    }
+
     /// Batches wait in the journal, and no writer is running.
     pub fn rests(&self) -> bool {
         !self.busy && !self.queued.is_empty()

@@ -1,4 +1,4 @@
-//! Logs whose newest batches only the journal has: they are written a little later, or sooner when the journal fills.
+//! Logs whose newest batches only a journal has: they are written a little later, or sooner when the journal fills.
 //! Shard that owns them.
 
 use std::cell::{Cell, RefCell};

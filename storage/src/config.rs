@@ -77,12 +77,6 @@ impl LogConfig {
         }
     }
 
-    /// Whether a record is acknowledged as soon as it outlives this process. Where every write is flushed anyway, the
-    /// journal would be one more copy.
-    pub(crate) fn uses_journal(&self) -> bool {
-        !self.commits_on_flush()
-    }
-
     pub(crate) fn flush_is_due(&self, written: Offset, durable: Offset) -> bool {
         u64::try_from(written - durable).is_ok_and(|records| records > 0 && records >= self.flush_messages)
     }

@@ -37,7 +37,12 @@ fn run<F: Future<Output = ()> + 'static>(sim: &Sim, body: impl Fn() -> F) {
 
 async fn open(config: LogConfig) -> (LogDir, Log) {
     let dir = LogDir::open(Path::new("/data")).await.unwrap().dir;
-    let shard = ShardStorage::new(ShardConfig { tail_cache_bytes: 0, ..ShardConfig::default() });
+    let shard = ShardStorage::new(ShardConfig {
+        tail_cache_bytes: 0,
+        journal_bytes: [0, 2 << 20][random_below(2) as usize],
+        commits_after: 2,
+        ..ShardConfig::default()
+    });
     let log = Log::open(&shard, &dir, LogName::new("orders", 0), Rc::new(config), None).await.unwrap().0;
     (dir, log)
 }
@@ -490,7 +495,7 @@ fn telling_a_start_that_is_not_durable_is_noticed() {
 
 #[test]
 fn cutting_a_file_that_a_crash_may_give_back_is_noticed() {
-    seeds::catch(Mutation::CutBeforeItsNameIsDurable, 300, live_through);
+    seeds::catch(Mutation::CutBeforeItsNameIsDurable, 1000, live_through);
 }
 
 /// A log with records, and the checkpoints that speak of it.
@@ -530,7 +535,7 @@ fn named_again(seed: u64) {
 #[test]
 fn a_log_that_has_the_name_of_a_deleted_one_has_nothing_else_of_it_after_a_kill() {
     named_again(0);
-    seeds::catch(Mutation::LeaveTraces, 1, named_again);
+    seeds::catch(Mutation::LeaveTraces, 20, named_again);
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn draw_shard() -> ShardStorage {
     ShardStorage::new(ShardConfig {
         tail_cache_bytes: [0, 20_000, 1 << 20][random_below(3) as usize],
         journal_bytes: [2 << 20, 4 << 20][random_below(2) as usize],
+        commits_after: random_below(3) as u32,
         ..ShardConfig::default()
     })
 }
@@ -153,7 +154,8 @@ async fn boot(histories: Histories) {
     let (shard, dir) = (draw_shard(), LogDir::open(Path::new("/data")).await.unwrap().dir);
     let mut logs = Vec::new();
     for (topic, history) in NAMES.iter().zip(histories.iter()) {
-        let log = open(&shard, &dir, topic, cached(300_000)).await;
+        let flush_messages = [1, u64::MAX][random_below(2) as usize];
+        let log = open(&shard, &dir, topic, LogConfig { flush_messages, ..cached(300_000) }).await;
         check(&log, history).await;
         logs.push(log);
     }
@@ -186,6 +188,8 @@ fn what_was_acknowledged_outlives_the_process_and_what_was_cut_off_stays_gone() 
     let name = "what_was_acknowledged_outlives_the_process";
     seeds::hold(400, name, killed_again_and_again);
     seeds::catch(Mutation::KeepNothing, 40, killed_again_and_again);
+    seeds::catch(Mutation::CommitUnwritten, 400, killed_again_and_again);
+    seeds::catch(Mutation::FreeUnflushed, 400, killed_again_and_again);
     seeds::catch(Mutation::TruncationLeavesJournal, 400, killed_again_and_again);
 }
 

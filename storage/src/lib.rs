@@ -6,7 +6,7 @@
 //!
 //! The whole of it:
 //! ```text
-//! ShardStorage::new(ShardConfig { tail_cache_bytes, open_files, index_cache_bytes, journal_bytes })    one a shard; clone
+//! ShardStorage::new(ShardConfig { tail_cache_bytes, open_files, index_cache_bytes, journal_bytes, commits_after })    one a shard; clone
 //! LogDir::open(&Path).await -> Result<OpenedLogDir { dir, meta, clean_shutdown, partitions, deleted }>
 //!     dir: LogDir (clone, any shard): path() offline() write_meta(&MetaProperties).await
 //!     measure_space(reserve_bytes).await  went_offline().await -> cause
@@ -16,14 +16,15 @@
 //!     -> Result<(Log, RecoveryReport)>                                           Log: clone
 //! log.name() topic_id() config() set_config(Rc<LogConfig>) size_bytes() fault()
 //! log.append(LogBatch { header, body }) -> Result<Appended { base_offset, last_offset }>    at once
+//! log.append_for(LogBatch, Awaits::{Commit, Write}) -> Result<Appended>
 //! log.check_room(Claim) -> Result<()>      whether the disk takes an append of this kind
-//! log.offsets() -> LogOffsets { start, durable, written, kept, end }
+//! log.offsets() -> LogOffsets { start, flushed, durable, written, kept, end }
 //! log.high_watermark() last_stable_offset() -> Offset
 //! log.wait_kept(end).await  wait_durable(end).await  wait_committed(end).await -> Result<()>
 //! log.wait_kept_unless_stalled(end).await  wait_committed_unless_stalled(end).await
 //! log.changed().await                       any of the offsets moved, or the log failed
 //! log.damaged_at(Offset, cause).await -> LogError      names file and byte
-//! log.flush().await -> Result<Offset>       everything appended so far is durable
+//! log.flush().await -> Result<Offset>       everything appended so far is durable in its segments
 //! log.unsaved_bytes()  save_recovery_point().await -> Result<()>     bounds what a recovery has to look at
 //! log.read(ReadRequest { offset, upto, max_bytes, min_one_batch }).await
 //!     -> Result<ReadChunk { parts: Vec<ReadPart::{Memory(Bytes), File(FileRange)}>, bytes, .. }>
@@ -51,6 +52,8 @@ mod arena;
 mod batch;
 mod behind;
 mod checkpoint;
+#[cfg(test)]
+mod commit_tests;
 mod compaction;
 mod config;
 mod damage;
@@ -125,7 +128,7 @@ pub use dir::{LogDir, OpenedLogDir};
 pub use disk_settings::{DISK_SETTING_NAMES, DISK_SETTINGS, DiskSettings};
 pub use epochs::{EpochEnd, LeaderEpochs};
 pub use error::LogError;
-pub use log::{Appended, Log};
+pub use log::{Appended, Awaits, Log};
 pub use lookup::TimestampedOffset;
 pub use producer::{
     BatchMetadata, CompletedTransaction, EndTransaction, ProducerBatch, ProducerEntry, ProducerError,

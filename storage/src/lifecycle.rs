@@ -102,6 +102,7 @@ impl Log {
             state.segments.clone()
         };
         self.give_up_resting();
+        self.give_up_unflushed();
         self.0.shard.tails().forget(&self.0.tail);
         for segment in segments {
             segment.release_all(self.0.shard.budget());
@@ -133,7 +134,7 @@ impl Log {
         if offset > end {
             return Err(LogError::OffsetOutOfRange { offset, start, end });
         }
-        if offset > self.offsets().durable() {
+        if offset > self.offsets().flushed() {
             self.flush_to(offset).await?;
         }
         self.raise_start(offset).await
@@ -145,9 +146,9 @@ impl Log {
     async fn flush_to(&self, offset: Offset) -> Result<(), LogError> {
         self.request_flush();
         if offset <= self.offsets().written() {
-            return self.wait_durable(offset).await;
+            return self.wait_until(|state| state.offsets.flushed() >= offset).await;
         }
-        self.wait_unless_stalled(|state| state.offsets.durable() >= offset).await
+        self.wait_unless_stalled(|state| state.offsets.flushed() >= offset).await
     }
 }
 

@@ -20,7 +20,8 @@ use crate::config::LogConfig;
 use crate::dir::{LogDir, LogPoints};
 use crate::epochs::{EpochEnd, LeaderEpochs};
 use crate::error::LogError;
-use crate::journal::{Journal, Owner, Ticket};
+use crate::journal::{CommitJournal, Journal, Owner, Ticket};
+use crate::mutation::{self, Mutation};
 use crate::producer::{EndTransaction, ProducerBatch, ProducerError, ProducerStates, ProducerVerdict};
 use crate::recovery_point::SavedPoint;
 use crate::segment::Segment;
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     pub dir: LogDir,
     pub slots: Slots,
     pub journal: Journal,
+    pub commits: CommitJournal,
     pub points: Arc<LogPoints>,
     pub tail: Rc<LogTail>,
     pub state: RefCell<State>,
@@ -57,6 +59,8 @@ pub(crate) struct Inner {
     pub flush_timer: Cell<FlushTimer>,
     /// Among those to be written a little later.
     pub is_behind: Cell<bool>,
+    /// Among those to be flushed when the journal of commits fills.
+    pub owes_flush: Cell<bool>,
     /// Somebody deletes or rewrites its segments.
     pub cleaning: Cell<bool>,
     /// Cleaning it went wrong in a way that would repeat itself.
@@ -87,6 +91,8 @@ pub(crate) struct State {
     pub producers: ProducerStates,
     pub ended: EndedTransactions,
     pub queue: AppendQueue,
+    /// What has been written and is needed in a journal until it is flushed, each with where it ends.
+    pub unflushed: Vec<(Offset, Vec<Ticket>)>,
     /// Checksum of the newest batch; 0 until one was appended.
     pub last_crc: u32,
     pub saved: SavedPoint,
@@ -128,6 +134,23 @@ impl FlushTimer {
     }
 }
 
+/// What somebody waits for who has a batch appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    /// That it is committed: on stable storage, where the log flushes each write.
+    Commit,
+    /// That the operating system has it, and no flush.
+    Write,
+}
+
+/// What of a batch is known when it is appended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comes {
+    New(Awaits),
+    /// It was acknowledged once, and outlives this process already.
+    Kept,
+}
+
 /// Where a batch went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -145,7 +168,7 @@ impl Log {
     ) -> Log {
         let (name, topic_id, path) = label;
         let points = dir.points_of(&name);
-        points.set_recovery(loaded.offsets.durable());
+        points.set_recovery(loaded.offsets.flushed());
         points.set_start(loaded.offsets.start());
         let Loaded { offsets, segments, epochs, producers, saved, owes_epochs } = loaded;
         let (queue, has_segments, shown) =
@@ -159,6 +182,7 @@ impl Log {
             producers,
             ended: EndedTransactions::default(),
             queue,
+            unflushed: Vec::new(),
             last_crc: 0,
             saved,
             fault: None,
@@ -176,6 +200,7 @@ impl Log {
             dir: dir.clone(),
             slots: shard.slots(dir),
             journal: shard.journal(dir),
+            commits: shard.commits(dir),
             points,
             tail: Rc::default(),
             state: RefCell::new(state),
@@ -183,6 +208,7 @@ impl Log {
             flush_requested: Cell::new(false),
             flush_timer: Cell::default(),
             is_behind: Cell::new(false),
+            owes_flush: Cell::new(false),
             cleaning: Cell::new(false),
             uncleanable: Cell::new(false),
             closing: Cell::new(false),
@@ -229,20 +255,25 @@ impl Log {
     /// it yet. Writing starts by itself, and may be over when this returns. The batch's base offset must be the log's
     /// end: whoever assigns offsets has read it in the same turn of the shard.
     pub fn append(&self, batch: LogBatch) -> Result<Appended, LogError> {
-        self.append_as(batch, false)
+        self.append_for(batch, Awaits::Commit)
+    }
+
+    /// As [`Log::append`], for somebody who may wait for less.
+    pub fn append_for(&self, batch: LogBatch, awaits: Awaits) -> Result<Appended, LogError> {
+        self.append_as(batch, Comes::New(awaits))
     }
 
     /// Adds a batch that was acknowledged once, whatever the settings say today, and that outlives this process already.
     pub(crate) fn append_kept(&self, batch: LogBatch) -> Result<Appended, LogError> {
-        self.append_as(batch, true)
+        self.append_as(batch, Comes::Kept)
     }
 
-    fn append_as(&self, batch: LogBatch, is_kept: bool) -> Result<Appended, LogError> {
+    fn append_as(&self, batch: LogBatch, comes: Comes) -> Result<Appended, LogError> {
         let info = BatchInfo::parse(&batch.header).expect("the batch was validated");
         assert_eq!(info.bytes as usize, batch.header.len() + batch.body.len(), "the header tells the length");
         self.0.dir.check_online()?;
         let held = HeldBatch::new(batch, self.0.shard.arena());
-        let pushed = self.state_mut().append(&self.0, &info, held, is_kept)?;
+        let pushed = self.state_mut().append(self, &info, held, comes)?;
         self.0.dir.space().appended(u64::from(info.bytes));
         self.0.shard.grew(u64::from(info.bytes));
         match pushed {
@@ -317,7 +348,7 @@ impl Log {
         self.state().fault.clone().or_else(|| self.0.dir.check_online().err())
     }
 
-    /// Makes everything appended so far durable, whatever the flush settings.
+    /// Makes everything appended so far durable in its segments, whatever the flush settings.
     pub async fn flush(&self) -> Result<Offset, LogError> {
         self.flush_while(|| self.check_usable()).await
     }
@@ -331,10 +362,10 @@ impl Log {
         let end = self.offsets().end();
         self.write_out();
         self.wait_while(|state| state.offsets.written() >= state.still_there(end), &check).await?;
-        if self.offsets().durable() < end {
+        if self.offsets().flushed() < end {
             self.request_flush();
         }
-        self.wait_while(|state| state.offsets.durable() >= state.still_there(end), &check).await?;
+        self.wait_while(|state| state.offsets.flushed() >= state.still_there(end), &check).await?;
         Ok(end)
     }
 
@@ -374,7 +405,7 @@ impl Log {
     pub(crate) fn write_out(&self) {
         let must_start = {
             let mut state = self.state_mut();
-            let is_waiting = state.offsets.written() < state.offsets.kept() && state.fault.is_none();
+            let is_waiting = state.offsets.written() < state.offsets.readable() && state.fault.is_none();
             is_waiting && state.queue.begin()
         };
         if must_start {
@@ -388,6 +419,22 @@ impl Log {
         self.flush_if_due();
         if self.state().queue.rests() {
             self.write_later();
+        }
+    }
+
+    /// The journal of commits has it on stable storage.
+    pub(crate) fn committed(&self, end: Offset) {
+        self.state_mut().offsets.durable_to(end);
+        self.note_kept();
+    }
+
+    /// A write that brought no flush has ended: what it wrote may be needed in a journal until there is one.
+    pub(crate) fn settle_tickets(&self, end: Offset, mut tickets: Vec<Ticket>) {
+        tickets.retain(|ticket| ticket.until_flushed && !mutation::on(Mutation::FreeUnflushed));
+        let must_wait = !tickets.is_empty() && self.offsets().flushed() < end;
+        if must_wait {
+            self.state_mut().unflushed.push((end, tickets));
+            self.0.commits.owe(self);
         }
     }
 
@@ -411,13 +458,19 @@ impl Log {
         }
     }
 
+    /// What is written and not flushed may be needed by the next start.
+    pub(crate) fn give_up_unflushed(&self) {
+        let unflushed = std::mem::take(&mut self.state_mut().unflushed);
+        unflushed.into_iter().for_each(|(_, tickets)| self.strand(tickets));
+    }
+
     /// What rests in the journal is written in a while, or at once when the journal fills.
     pub(crate) fn write_later(&self) {
         let behind = self.0.shard.behind();
         if !self.0.is_behind.replace(true) {
             behind.add(self);
         }
-        if self.0.journal.is_pressed() {
+        if self.0.journal.is_pressed() || self.0.commits.is_pressed() {
             behind.hurry();
         }
     }
@@ -457,6 +510,7 @@ impl Log {
         self.0.dir.fail_on_io(&error);
         self.state_mut().fault.get_or_insert(error);
         self.give_up_resting();
+        self.give_up_unflushed();
         self.0.changed.notify_all();
     }
 
@@ -528,11 +582,12 @@ impl State {
 
     fn append(
         &mut self,
-        log: &Inner,
+        of: &Log,
         info: &BatchInfo,
         held: HeldBatch,
-        is_kept: bool,
+        comes: Comes,
     ) -> Result<Pushed, LogError> {
+        let (log, is_kept) = (&*of.0, comes == Comes::Kept);
         assert!(!log.truncating.get(), "whoever truncates a log has stopped appending");
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
@@ -553,25 +608,55 @@ impl State {
         self.note(info, &held);
         let place = Place { segment: segment.base, position };
         log.shard.tails().insert(&log.tail, info, place, held.clone());
-        let ticket = if is_kept { None } else { self.keep(log, info, &held) };
+        let ticket = match comes {
+            Comes::Kept => None,
+            Comes::New(awaits) => self.enter_journal(of, info, &held, awaits),
+        };
         self.offsets.appended_to(info.end_offset());
         if is_kept || ticket.is_some() {
             segment.keep(held.clone());
-            self.offsets.kept_to(info.end_offset());
+        }
+        match &ticket {
+            Some(ticket) if ticket.until_flushed => self.offsets.enlisted_to(info.end_offset()),
+            None if !is_kept => {}
+            _ => self.offsets.kept_to(info.end_offset()),
         }
         self.last_crc = info.header.crc;
         let (end, end_offset) = (position + info.bytes, info.end_offset());
         Ok(self.queue.push(PendingBatch { segment, held, position, end, end_offset, ticket }))
     }
 
-    /// Into the journal, if all before it is there or in its segment, and the log has a directory to come back to.
+    /// Into a journal, if the log has a directory to come back to.
+    fn enter_journal(&self, log: &Log, info: &BatchInfo, held: &HeldBatch, awaits: Awaits) -> Option<Ticket> {
+        if !log.0.home_is_durable.get() {
+            return None;
+        }
+        match self.config.commits_on_flush() {
+            true if awaits == Awaits::Commit => self.enlist(log, info, held),
+            true => None,
+            false => self.keep(&log.0, info, held),
+        }
+    }
+
+    /// If all before it is kept, and nothing of it by the other journal alone: a start reads one of them after the other.
     fn keep(&self, log: &Inner, info: &BatchInfo, held: &HeldBatch) -> Option<Ticket> {
-        let follows = self.offsets.kept() == info.base_offset && log.home_is_durable.get();
-        if !self.config.uses_journal() || !follows {
+        let offsets = &self.offsets;
+        let follows = offsets.kept() == info.base_offset && offsets.enlisted() <= offsets.written();
+        if !follows {
             return None;
         }
         let owner = Owner { name: &log.name, topic_id: log.topic_id };
         log.journal.keep(owner, self.last_crc, info, held)
+    }
+
+    /// If all before it is durable, or will be when this is. Not behind the end of a segment: who is answered finds the
+    /// files of the next one.
+    fn enlist(&self, log: &Log, info: &BatchInfo, held: &HeldBatch) -> Option<Ticket> {
+        let follows = self.offsets.made_durable() == info.base_offset && !self.queue.is_pressing();
+        if !follows || self.config.spends_spare {
+            return None;
+        }
+        log.0.commits.enlist(log, self.last_crc, info, held)
     }
 
     fn segment_for(&mut self, log: &Inner, info: &BatchInfo) -> Rc<Segment> {

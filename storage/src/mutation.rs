@@ -62,6 +62,10 @@ pub(crate) enum Mutation {
     TruncationKeepsTail,
     /// A batch counts as kept that the journal does not have.
     KeepNothing,
+    /// A group of batches counts as durable before it is written.
+    CommitUnwritten,
+    /// What is not flushed in its segment is not needed in the journal any more.
+    FreeUnflushed,
     /// What a truncation has cut off is still in the journal for the next start.
     TruncationLeavesJournal,
     /// A client can know the numbers of a journal's blocks.

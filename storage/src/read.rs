@@ -177,7 +177,7 @@ impl Log {
         let whole = {
             let state = self.state();
             let next = state.segment_after(segment.base).map(|next| next.base);
-            next.is_some_and(|next| upto >= next) || upto >= source.kept
+            next.is_some_and(|next| upto >= next) || upto >= source.readable
         };
         if whole {
             return Ok(source.view.end());
@@ -196,8 +196,8 @@ impl Log {
             false => None,
         };
         // View and offset belong to one moment.
-        let (view, kept) = (segment.view(), self.offsets().kept());
-        Ok(Source { segment: segment.clone(), file, view, kept })
+        let (view, readable) = (segment.view(), self.offsets().readable());
+        Ok(Source { segment: segment.clone(), file, view, readable })
     }
 
     /// Reads go on while appends are refused: what is there can still be saved. Not after close.
@@ -222,8 +222,8 @@ pub(crate) struct Source {
     pub segment: Rc<Segment>,
     file: Option<ReadHandle>,
     pub view: SegmentView,
-    /// The log's kept offset at that moment.
-    kept: Offset,
+    /// Where the log's newest view ends, at that moment.
+    readable: Offset,
 }
 
 impl Source {

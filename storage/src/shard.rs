@@ -12,7 +12,7 @@ use kring_runtime::{Queue, spawn};
 use crate::arena::Arena;
 use crate::behind::WriteBehind;
 use crate::dir::LogDir;
-use crate::journal::Journal;
+use crate::journal::{CommitJournal, Journal};
 use crate::log::Log;
 use crate::segment::Segment;
 use crate::slots::Slots;
@@ -27,8 +27,10 @@ pub struct ShardConfig {
     pub open_files: usize,
     /// Memory for the indexes of sealed segments.
     pub index_cache_bytes: usize,
-    /// Length of the journal in each log directory; less than 2 MiB is none.
+    /// Length of each of the two journals in each log directory; less than 2 MiB is none.
     pub journal_bytes: usize,
+    /// So many flushed batches in a row, less than a second apart, have the journal for them made.
+    pub commits_after: u32,
 }
 
 impl Default for ShardConfig {
@@ -38,6 +40,7 @@ impl Default for ShardConfig {
             open_files: 1024,
             index_cache_bytes: 32 << 20,
             journal_bytes: 16 << 20,
+            commits_after: 16,
         }
     }
 }
@@ -54,7 +57,9 @@ struct Shared {
     growth: Growth,
     slots: RefCell<BTreeMap<PathBuf, Slots>>,
     journal_bytes: usize,
+    commits_after: u32,
     journals: RefCell<BTreeMap<PathBuf, Journal>>,
+    commits: RefCell<BTreeMap<PathBuf, CommitJournal>>,
     behind: WriteBehind,
 }
 
@@ -77,7 +82,9 @@ impl ShardStorage {
             growth: Growth::default(),
             slots: RefCell::default(),
             journal_bytes: config.journal_bytes,
+            commits_after: config.commits_after,
             journals: RefCell::default(),
+            commits: RefCell::default(),
             behind: WriteBehind::default(),
         }))
     }
@@ -122,6 +129,14 @@ impl ShardStorage {
     pub(crate) fn journal(&self, dir: &LogDir) -> Journal {
         let mut all = self.0.journals.borrow_mut();
         let new = || Journal::new(dir, self.0.journal_bytes);
+        all.entry(dir.path().to_path_buf()).or_insert_with(new).clone()
+    }
+
+    /// The journal for all logs of a directory whose writes are flushed.
+    pub(crate) fn commits(&self, dir: &LogDir) -> CommitJournal {
+        let (bytes, after, slots) = (self.0.journal_bytes, self.0.commits_after, self.slots(dir));
+        let mut all = self.0.commits.borrow_mut();
+        let new = || CommitJournal::new(dir, bytes, after, slots);
         all.entry(dir.path().to_path_buf()).or_insert_with(new).clone()
     }
 

@@ -184,6 +184,7 @@ impl Log {
             return Ok(());
         }
         self.0.journal.retire(self.0.shard.behind()).await?;
+        self.0.commits.retire(self.0.shard.behind()).await?;
         self.0.dir.drop_from_old_journals(&self.0.name).await
     }
 
@@ -199,7 +200,7 @@ impl Log {
             self.0.dir.cleaner_points_changed();
         }
         let written = self.0.dir.write_checkpoints().await;
-        written.inspect_err(|_| points.set_recovery(self.offsets().durable()))
+        written.inspect_err(|_| points.set_recovery(self.offsets().flushed()))
     }
 
     /// Each name is changed before the next: what a crash leaves has no segment missing in its midst.

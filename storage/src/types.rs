@@ -60,21 +60,24 @@ impl ProducerId {
     }
 }
 
-/// The offsets of one log. `start ≤ durable ≤ written ≤ kept ≤ end` holds after every change, or the process stops:
-/// an answer given on offsets out of order cannot be taken back.
+/// The offsets of one log. `start ≤ flushed ≤ written ≤ kept ≤ end`, `flushed ≤ durable ≤ kept` and `enlisted ≤ end` hold
+/// after every change, or the process stops: an answer given on offsets out of order cannot be taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogOffsets {
     start: Offset,
-    durable: Offset,
+    flushed: Offset,
     written: Offset,
+    durable: Offset,
     kept: Offset,
+    enlisted: Offset,
     end: Offset,
 }
 
 impl LogOffsets {
     /// A log as recovery leaves it: everything it holds is durable.
     pub fn recovered(start: Offset, end: Offset) -> LogOffsets {
-        let offsets = LogOffsets { start, durable: end, written: end, kept: end, end };
+        let offsets =
+            LogOffsets { start, flushed: end, written: end, durable: end, kept: end, enlisted: end, end };
         offsets.assert_ordered();
         offsets
     }
@@ -84,7 +87,12 @@ impl LogOffsets {
         self.start
     }
 
-    /// Records below are on stable storage: they outlive a power cut.
+    /// Records below are on stable storage in their segments.
+    pub fn flushed(&self) -> Offset {
+        self.flushed
+    }
+
+    /// Records below are on stable storage, in their segments or in a journal: they outlive a power cut.
     pub fn durable(&self) -> Offset {
         self.durable
     }
@@ -98,6 +106,21 @@ impl LogOffsets {
     /// process.
     pub fn kept(&self) -> Offset {
         self.kept
+    }
+
+    /// Records below were given to the journal of commits, or were durable before.
+    pub(crate) fn enlisted(&self) -> Offset {
+        self.enlisted
+    }
+
+    /// Records below are durable, or a journal makes them so with a write that is under way or about to be.
+    pub fn made_durable(&self) -> Offset {
+        self.enlisted.max(self.durable)
+    }
+
+    /// Records below are in their segments, or readers find them in memory until they are.
+    pub(crate) fn readable(&self) -> Offset {
+        self.enlisted.max(self.kept)
     }
 
     /// The offset the next record gets.
@@ -124,8 +147,22 @@ impl LogOffsets {
     }
 
     /// Flushes of two segments may end in either order, so an older, lower report is not a fault.
+    pub(crate) fn flushed_to(&mut self, flushed: Offset) {
+        self.flushed = self.flushed.max(flushed);
+        self.durable = self.durable.max(flushed);
+        self.assert_ordered();
+    }
+
+    /// The journal of commits is given what was appended last.
+    pub(crate) fn enlisted_to(&mut self, enlisted: Offset) {
+        self.enlisted = enlisted;
+        self.assert_ordered();
+    }
+
+    /// A journal has them on stable storage. A flush of the segments may have been faster.
     pub(crate) fn durable_to(&mut self, durable: Offset) {
         self.durable = self.durable.max(durable);
+        self.kept = self.kept.max(durable);
         self.assert_ordered();
     }
 
@@ -136,9 +173,12 @@ impl LogOffsets {
     }
 
     fn assert_ordered(&self) {
-        assert!(self.start <= self.durable, "start {} above durable {}", self.start, self.durable);
-        assert!(self.durable <= self.written, "durable {} above written {}", self.durable, self.written);
+        assert!(self.start <= self.flushed, "start {} above flushed {}", self.start, self.flushed);
+        assert!(self.flushed <= self.written, "flushed {} above written {}", self.flushed, self.written);
         assert!(self.written <= self.kept, "written {} above kept {}", self.written, self.kept);
+        assert!(self.flushed <= self.durable, "flushed {} above durable {}", self.flushed, self.durable);
+        assert!(self.durable <= self.kept, "durable {} above kept {}", self.durable, self.kept);
+        assert!(self.enlisted <= self.end, "enlisted {} above end {}", self.enlisted, self.end);
         assert!(self.kept <= self.end, "kept {} above end {}", self.kept, self.end);
     }
 }
@@ -152,23 +192,35 @@ mod tests {
         let mut offsets = LogOffsets::recovered(Offset(3), Offset(10));
         offsets.appended_to(Offset(12));
         offsets.written_to(Offset(12));
-        offsets.durable_to(Offset(12));
+        offsets.flushed_to(Offset(12));
         offsets.start_at(Offset(12));
-        assert_eq!((offsets.start(), offsets.durable()), (Offset(12), Offset(12)));
+        assert_eq!(
+            (offsets.start(), offsets.flushed(), offsets.durable()),
+            (Offset(12), Offset(12), Offset(12))
+        );
     }
 
     #[test]
-    #[should_panic(expected = "durable 11 above written 10")]
-    fn durable_never_passes_written() {
+    fn a_journal_makes_durable_what_is_in_no_segment_yet() {
+        let mut offsets = LogOffsets::recovered(Offset(0), Offset(10));
+        offsets.appended_to(Offset(12));
+        offsets.durable_to(Offset(11));
+        assert_eq!((offsets.flushed(), offsets.written()), (Offset(10), Offset(10)));
+        assert_eq!((offsets.durable(), offsets.kept()), (Offset(11), Offset(11)));
+    }
+
+    #[test]
+    #[should_panic(expected = "flushed 11 above written 10")]
+    fn flushed_never_passes_written() {
         let mut offsets = LogOffsets::recovered(Offset(0), Offset(10));
         offsets.appended_to(Offset(11));
-        offsets.durable_to(Offset(11));
+        offsets.flushed_to(Offset(11));
     }
 
     #[test]
     fn a_late_report_of_an_older_flush_changes_nothing() {
         let mut offsets = LogOffsets::recovered(Offset(0), Offset(10));
-        offsets.durable_to(Offset(4));
-        assert_eq!(offsets.durable(), Offset(10));
+        offsets.flushed_to(Offset(4));
+        assert_eq!((offsets.flushed(), offsets.durable()), (Offset(10), Offset(10)));
     }
 }

@@ -15,6 +15,7 @@ use crate::error::LogError;
 use crate::log::{FlushTimer, Log};
 use crate::mutation::{self, Mutation};
 use crate::segment::{Segment, block_floor, file_name, write_file};
+use crate::types::Offset;
 
 /// Before a flush that found no descriptor is tried.
 const FLUSH_PAUSE: Duration = Duration::from_millis(50);
@@ -43,11 +44,14 @@ async fn drain(log: &Log) -> Result<(), LogError> {
         match step {
             None => return Ok(()),
             Some(Step::Write(write)) => {
+                let is_awaited = is_flush_needed(log, &write);
                 if let Err(error) = insist_on(log, &write).await {
                     log.strand(write.tickets);
                     return Err(error);
                 }
-                await_return(log, write.batch_bytes()).await;
+                let answered_bytes = if is_awaited { write.batch_bytes() } else { 0 };
+                log.settle_tickets(write.end_offset, write.tickets);
+                await_return(log, answered_bytes).await;
             }
             Some(Step::Roll(roll)) => log.insist(async || roll_segment(log, &roll).await).await?,
             Some(Step::Epochs) => log.insist(async || write_epochs_in_turn(log).await).await?,
@@ -69,7 +73,7 @@ async fn gather(log: &Log) {
 
 fn is_company_worth_a_wait(log: &Log) -> bool {
     let state = log.state();
-    let is_flushing = state.config.flush_is_due(state.offsets.written(), state.offsets.durable());
+    let is_flushing = state.config.flush_is_due(state.offsets.written(), state.offsets.made_durable());
     // A flush waits for what the journal has, so the write of that waits for none.
     let is_flush_of_all = state.offsets.written() == state.offsets.kept();
     is_flushing && is_flush_of_all && state.fault.is_none() && state.queue.is_worth_more()
@@ -117,7 +121,7 @@ async fn write_direct(log: &Log, file: &DirectFile, write: &Write) -> Result<(),
     let bounds = Bounds { limit, most: log.0.dir.disk().zeros_bytes };
     let to = write.segment.ahead(|ahead| ahead.plan(write.at, write.end, bounds, now()));
     let (blocks, at) = (blocks(write, &tail_block, to), u64::from(write.at));
-    let is_flushed = brings_its_flush(log);
+    let is_flushed = brings_its_flush(log, write);
     let is_through = is_flushed && !mutation::on(Mutation::TakeWriteForFlushed);
     let (result, _buffer) =
         if is_through { file.write_through(blocks, at).await } else { file.write_at(blocks, at).await };
@@ -136,15 +140,18 @@ async fn write_direct(log: &Log, file: &DirectFile, write: &Write) -> Result<(),
 /// Whether the write itself makes its batches durable: one request to the kernel instead of two, and one turn of the
 /// shard. Not while something before it is not flushed, which it would not cover, nor where somebody waits for no flush.
 /// Nor when it is tried again: what found no room may have been its flush, and a flush by itself is never asked twice.
-fn brings_its_flush(log: &Log) -> bool {
+fn brings_its_flush(log: &Log, write: &Write) -> bool {
     let state = log.state();
     let follows =
-        state.offsets.durable() == state.offsets.written() || mutation::on(Mutation::FlushOnlyTheNewest);
+        state.offsets.flushed() == state.offsets.written() || mutation::on(Mutation::FlushOnlyTheNewest);
     let is_first_try = !state.tries_again;
-    follows
-        && is_first_try
-        && state.config.commits_on_flush()
-        && state.awaits_written <= state.offsets.written()
+    follows && is_first_try && is_flush_needed(log, write) && state.awaits_written <= state.offsets.written()
+}
+
+/// Each write is flushed, and no journal has made all of this one durable, or will.
+fn is_flush_needed(log: &Log, write: &Write) -> bool {
+    let state = log.state();
+    state.config.commits_on_flush() && write.end_offset > state.offsets.made_durable()
 }
 
 /// As mistakes would have it, where a test switches one on.
@@ -176,7 +183,7 @@ fn wrote(log: &Log, write: &Write, tail_block: &Bytes, is_flushed: bool) {
     log.0.dir.space().settled(write.batch_bytes());
     log.state_mut().offsets.written_to(write.end_offset);
     if is_flushed || mutation::on(Mutation::AcknowledgeBeforeFlush) {
-        log.durable_to(write.end_offset);
+        log.flushed_to(write.end_offset);
     }
     log.0.changed.notify_all();
     log.flush_if_due();
@@ -268,28 +275,37 @@ impl Log {
     /// The segment that holds the newest written record: those before it were flushed when they were sealed.
     fn segment_to_flush(&self) -> Option<Rc<Segment>> {
         let state = self.state();
-        let dirty = state.fault.is_none() && state.offsets.durable() < state.offsets.written();
+        let dirty = state.fault.is_none() && state.offsets.flushed() < state.offsets.written();
         if dirty { state.segment_at(state.offsets.written() + -1) } else { None }
     }
 
-    fn flushed(&self, durable: crate::types::Offset) -> Result<(), LogError> {
+    fn flushed(&self, end: Offset) -> Result<(), LogError> {
         self.check_usable()?;
-        self.durable_to(durable);
+        self.flushed_to(end);
         self.0.changed.notify_all();
         Ok(())
     }
 
-    fn durable_to(&self, durable: crate::types::Offset) {
-        self.state_mut().offsets.durable_to(durable);
-        self.0.points.set_recovery(self.offsets().durable());
+    fn flushed_to(&self, end: Offset) {
+        let flushed = {
+            let mut state = self.state_mut();
+            state.offsets.flushed_to(end);
+            let flushed = state.offsets.flushed();
+            state.unflushed.retain(|(end, _)| *end > flushed);
+            flushed
+        };
+        self.0.points.set_recovery(flushed);
     }
 
     /// Sees to it that what is written gets flushed when the configuration says so.
     pub(crate) fn flush_if_due(&self) {
-        let (offsets, config) = (self.offsets(), self.config());
-        if config.flush_is_due(offsets.kept(), offsets.durable()) {
+        let (kept, made_durable, config) = {
+            let state = self.state();
+            (state.offsets.kept(), state.offsets.made_durable(), state.config.clone())
+        };
+        if config.flush_is_due(kept, made_durable) {
             self.request_flush();
-        } else if let Some(after) = config.flush_ms.filter(|_| offsets.durable() < offsets.kept()) {
+        } else if let Some(after) = config.flush_ms.filter(|_| made_durable < kept) {
             self.flush_after(after);
         }
     }

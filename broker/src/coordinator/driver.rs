@@ -20,7 +20,7 @@ use kring_wire::record::{BatchBuilder, Compression, ValidatedBatch};
 
 use super::load::{LoadError, load};
 use super::{Coordinator, CoordinatorRecord, Now, Step, Token, WriteId};
-use crate::partition::{Appended, Partition};
+use crate::partition::{Acks, Appended, Partition};
 
 /// A running coordinator. Clones are the same one.
 pub struct Driver<M: Coordinator>(Rc<Inner<M>>);
@@ -163,7 +163,7 @@ impl<M: Coordinator + 'static> Inner<M> {
         if batch.size_bytes() > u64::from(self.partition.config().max_message_bytes) {
             return Err(ErrorCode::RECORD_LIST_TOO_LARGE);
         }
-        self.partition.append(batch).map_err(|refusal| refusal.code)
+        self.partition.append(batch, Acks::All).map_err(|refusal| refusal.code)
     }
 
     fn await_durability(self: &Rc<Self>) {

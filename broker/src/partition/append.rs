@@ -3,7 +3,9 @@
 
 use std::rc::Rc;
 
-use kring_storage::{Claim, LogBatch, Offset, ProducerBatch, ProducerError, ProducerId, ProducerVerdict};
+use kring_storage::{
+    Awaits, Claim, LogBatch, Offset, ProducerBatch, ProducerError, ProducerId, ProducerVerdict,
+};
 use kring_wire::ErrorCode;
 use kring_wire::record::{BatchHeader, TimestampType, ValidatedBatch};
 
@@ -22,9 +24,9 @@ pub struct Appended {
 impl Partition {
     /// Takes a client's or a coordinator's batch. A repeated batch of an idempotent producer is answered with where it went
     /// the first time.
-    pub fn append(&self, batch: ValidatedBatch) -> Result<Appended, Refusal> {
+    pub fn append(&self, batch: ValidatedBatch, acks: Acks) -> Result<Appended, Refusal> {
         match self.check_producer(batch.header()) {
-            Ok(ProducerVerdict::Append) => self.append_new(batch),
+            Ok(ProducerVerdict::Append) => self.append_new(batch, acks),
             // Kafka tells the batch's own time here, whoever gave it (`UnifiedLog.append`).
             Ok(ProducerVerdict::Duplicate { base_offset, last_offset, timestamp }) => {
                 Ok(self.appended(base_offset, last_offset.next(), timestamp))
@@ -56,7 +58,7 @@ impl Partition {
         Refusal { log_start_offset: self.log().offsets().start().0, ..Refusal::from(code) }
     }
 
-    fn append_new(&self, mut batch: ValidatedBatch) -> Result<Appended, Refusal> {
+    fn append_new(&self, mut batch: ValidatedBatch, acks: Acks) -> Result<Appended, Refusal> {
         self.check_room()?;
         let base_offset = self.log().offsets().end();
         batch.assign(base_offset.0, self.leader_epoch());
@@ -65,7 +67,9 @@ impl Partition {
             _ => -1,
         };
         let (header, body) = batch.into_parts();
-        let appended = self.log().append(LogBatch { header, body }).map_err(|error| refusal_of(&error))?;
+        let awaits = if acks == Acks::All { Awaits::Commit } else { Awaits::Write };
+        let appended = self.log().append_for(LogBatch { header, body }, awaits);
+        let appended = appended.map_err(|error| refusal_of(&error))?;
         assert_eq!(appended.base_offset, base_offset, "nothing appends between the two lines above");
         Ok(self.appended(base_offset, appended.last_offset.next(), log_append_time_ms))
     }

@@ -26,7 +26,8 @@ impl Shard {
         deadline: Monotonic,
         entries: Vec<(PartitionId, Offered)>,
     ) -> impl Future<Output = Answers<Produced>> + use<> {
-        let appended: Vec<_> = entries.into_iter().map(|(id, offered)| self.append(id, offered)).collect();
+        let appended: Vec<_> =
+            entries.into_iter().map(|(id, offered)| self.append(acks, id, offered)).collect();
         async move {
             let mut patience = Patience { timer: pin!(sleep_until(deadline)), is_over: false };
             let mut answers = Vec::with_capacity(appended.len());
@@ -37,10 +38,10 @@ impl Shard {
         }
     }
 
-    fn append(&self, id: PartitionId, offered: Offered) -> Result<Accepted, Refusal> {
+    fn append(&self, acks: Acks, id: PartitionId, offered: Offered) -> Result<Accepted, Refusal> {
         let partition = self.partition(id)?;
         let batch = offered.map_err(|code| partition.refused(code))?;
-        let appended = partition.append(batch)?;
+        let appended = partition.append(batch, acks)?;
         Ok((partition, appended))
     }
 

@@ -48,6 +48,11 @@ impl Layout {
         Some(Spot { block, at, begins: is_fresh })
     }
 
+    /// The next entry begins at a multiple of `bytes` of its block, or in the next block.
+    pub fn align(&mut self, bytes: usize) {
+        self.filled = self.filled.next_multiple_of(bytes).min(self.block_bytes);
+    }
+
     fn begin(&mut self, bytes: usize) -> bool {
         self.forget_unneeded();
         let fits = BLOCK_HEADER_BYTES + bytes <= self.block_bytes && self.needed.len() < self.blocks;

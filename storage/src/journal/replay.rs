@@ -14,6 +14,8 @@ use crate::checkpoint::LogName;
 use crate::error::LogError;
 use crate::types::Offset;
 
+/// What is written together begins at a multiple of this, counted from its block.
+pub(super) const GROUP_ALIGN: usize = kring_runtime::disk::BLOCK;
 /// A longer file is none that this crate has made.
 const LONGEST_BYTES: u64 = 1 << 30;
 const PREFIX: &str = "kring-";
@@ -142,12 +144,18 @@ fn entries(journal: Bytes) -> Vec<(LogName, KeptBatch)> {
     blocks.into_iter().flat_map(|(number, block)| entries_of(number, block)).collect()
 }
 
+/// Entries lie back to back, or begin with a group, behind the end of the one before it.
 fn entries_of(number: u64, block: Bytes) -> impl Iterator<Item = (LogName, KeptBatch)> {
     let mut at = BLOCK_HEADER_BYTES;
     std::iter::from_fn(move || {
-        let (log, batch, bytes) = entry::parse(number, &block.slice(at.min(block.len())..))?;
-        at += bytes;
-        Some((log, batch))
+        while at < block.len() {
+            if let Some((log, batch, bytes)) = entry::parse(number, &block.slice(at..)) {
+                at += bytes;
+                return Some((log, batch));
+            }
+            at = (at + 1).next_multiple_of(GROUP_ALIGN);
+        }
+        None
     })
 }
 

@@ -58,6 +58,7 @@ impl Machine {
             open_files: 3,
             index_cache_bytes: 1000,
             journal_bytes: [0, 2 << 20][random_below(2) as usize],
+            commits_after: random_below(3) as u32,
         });
         let dir = LogDir::open(Path::new("/data")).await?.dir;
         let mut logs = Vec::new();

@@ -15,8 +15,9 @@ properties! {
          read.bytes, reads.at.once. What is not named here is as kring-disk.properties of the directory says.";
     "kring.journal.bytes": Long = "16777216", Between(0, 1_073_741_824);
         Low ReadOnly Own
-        "Length of the file that keeps records between their acknowledgement and their write, where no flush is waited \
-         for: one for each core in each log directory. Below 2 MiB there is none, and each batch waits for its write.";
+        "Length of the files that keep records between their acknowledgement and their write to a segment: for each core \
+         in each log directory one for those that no flush is waited for, and one for those that are flushed together. \
+         Below 2 MiB there are none, and each batch waits for a write of its own.";
     "kring.shards": Int = null, AtLeast(1);
         High ReadOnly Own "How many shards run, each on its own core. Without it one for each core.";
     "log.dir.reserve.bytes": Long = "1073741824", AtLeast(0);

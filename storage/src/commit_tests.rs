@@ -1,0 +1,349 @@
+//! Batches that logs have made durable together, in the journal of commits. Tests only.
+//!
+//! Power cuts and kills at any moment, with this journal and the other, are in `journal_tests`.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use kring_runtime::sim::{Disk, DiskOp, Sim, SimConfig, crash};
+use kring_runtime::{Queue, fs, sleep, spawn};
+
+use crate::checkpoint::LogName;
+use crate::config::LogConfig;
+use crate::dir::LogDir;
+use crate::error::LogError;
+use crate::journal::is_journal;
+use crate::log::{Awaits, Log};
+use crate::read::ReadRequest;
+use crate::shard::{ShardConfig, ShardStorage};
+use crate::testing::batch_with;
+use crate::types::Offset;
+
+const ENOSPC: i32 = 28;
+const EIO: i32 = 5;
+const JOURNAL: &str = ".journal";
+
+/// One machine, on which one process runs after another; a process may end by a power cut.
+struct Machine(Sim);
+
+impl Machine {
+    fn new(seed: u64) -> Machine {
+        Machine(Sim::new(SimConfig::new(seed, 1)))
+    }
+
+    fn process<F: Future<Output = ()> + 'static>(&self, body: impl Fn(Disk) -> F) {
+        let disk = self.0.disk();
+        let _how = self.0.run(|_| body(disk.clone())).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+fn small_shard() -> ShardStorage {
+    ShardStorage::new(ShardConfig {
+        tail_cache_bytes: 0,
+        journal_bytes: 2 << 20,
+        commits_after: 1,
+        ..ShardConfig::default()
+    })
+}
+
+async fn directory() -> LogDir {
+    LogDir::open(Path::new("/data")).await.unwrap().dir
+}
+
+async fn open(shard: &ShardStorage, dir: &LogDir, partition: i32) -> Log {
+    let name = LogName::new("orders", partition);
+    Log::open(shard, dir, name, Rc::new(LogConfig::default()), None).await.unwrap().0
+}
+
+fn append(log: &Log, bytes: usize) -> Offset {
+    let base = log.offsets().end();
+    log.append(batch_with(base.0, 1, bytes, 1_000 + base.0, -1, -1, 0)).unwrap();
+    log.offsets().end()
+}
+
+async fn put(log: &Log, bytes: usize) {
+    log.wait_durable(append(log, bytes)).await.unwrap();
+}
+
+/// With the journal there: it is made once some batches have followed each other.
+async fn warm_log(shard: &ShardStorage, dir: &LogDir, partition: i32) -> Log {
+    let log = open(shard, dir, partition).await;
+    for _ in 0..3 {
+        put(&log, 100).await;
+        sleep(Duration::from_millis(20)).await;
+    }
+    log
+}
+
+async fn read_all(log: &Log) -> usize {
+    let mut bytes = 0;
+    let mut offset = log.offsets().start();
+    while offset < log.high_watermark() {
+        let request = ReadRequest { offset, upto: log.high_watermark(), max_bytes: 1, min_one_batch: true };
+        bytes += log.read(request).await.unwrap().into_bytes().await.unwrap().len();
+        offset = offset.next();
+    }
+    bytes
+}
+
+async fn journals() -> usize {
+    let entries = fs::read_dir("/data").await.unwrap();
+    entries.iter().filter(|entry| is_journal(&entry.name)).count()
+}
+
+#[test]
+fn a_batch_is_durable_and_read_before_its_segment_has_it_and_outlives_a_power_cut() {
+    let machine = Machine::new(1);
+    machine.process(|_| async {
+        let dir = directory().await;
+        let log = warm_log(&small_shard(), &dir, 0).await;
+        put(&log, 900).await;
+        let offsets = log.offsets();
+        assert_eq!((offsets.written(), offsets.durable()), (Offset(3), Offset(4)), "{offsets:?}");
+        assert_eq!(read_all(&log).await, 3 * 161 + 961);
+        crash().await;
+    });
+    machine.process(|_| async {
+        let dir = directory().await;
+        let log = open(&small_shard(), &dir, 0).await;
+        assert_eq!((log.offsets().end(), log.offsets().flushed()), (Offset(4), Offset(4)));
+        assert_eq!(read_all(&log).await, 3 * 161 + 961);
+    });
+}
+
+#[test]
+fn it_is_written_a_little_later_without_a_flush_and_a_flush_is_one_of_the_segment() {
+    let machine = Machine::new(2);
+    machine.process(|disk: Disk| async move {
+        let dir = directory().await;
+        let log = warm_log(&small_shard(), &dir, 0).await;
+        put(&log, 900).await;
+        let before = disk.data_syncs();
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!((log.offsets().written(), log.offsets().flushed()), (Offset(4), Offset(3)));
+        assert_eq!(disk.data_syncs(), before, "nobody waits for it in its segment");
+        assert_eq!(log.flush().await, Ok(Offset(4)));
+        assert_eq!(log.offsets().flushed(), Offset(4));
+    });
+}
+
+#[test]
+fn logs_share_a_write_and_its_flush() {
+    let machine = Machine::new(3);
+    machine.process(|disk: Disk| async move {
+        let (dir, shard) = (directory().await, small_shard());
+        let mut logs = Vec::new();
+        for partition in 0..20 {
+            logs.push(warm_log(&shard, &dir, partition).await);
+        }
+        let before = disk.data_syncs();
+        let ends: Vec<Offset> = logs.iter().map(|log| append(log, 900)).collect();
+        for (log, end) in logs.iter().zip(ends) {
+            log.wait_durable(end).await.unwrap();
+        }
+        assert_eq!(disk.data_syncs() - before, 1, "of twenty logs");
+    });
+}
+
+#[test]
+fn who_waits_for_no_flush_does_not_share_one() {
+    let machine = Machine::new(4);
+    machine.process(|disk: Disk| async move {
+        let dir = directory().await;
+        let log = warm_log(&small_shard(), &dir, 0).await;
+        let before = disk.data_syncs();
+        let base = log.offsets().end();
+        let batch = batch_with(base.0, 1, 900, 1_000, -1, -1, 0);
+        log.append_for(batch, Awaits::Write).unwrap();
+        log.wait_kept(log.offsets().end()).await.unwrap();
+        assert_eq!((log.offsets().written(), disk.data_syncs()), (base.next(), before));
+        // What follows it is not durable before it is.
+        put(&log, 900).await;
+        assert_eq!(log.offsets().durable(), log.offsets().end());
+    });
+}
+
+#[test]
+fn a_large_batch_goes_to_its_segment_at_once_and_small_ones_behind_it_follow() {
+    let machine = Machine::new(5);
+    machine.process(|_| async {
+        let dir = directory().await;
+        let log = warm_log(&small_shard(), &dir, 0).await;
+        put(&log, 900).await;
+        put(&log, 300_000).await;
+        assert_eq!(log.offsets().flushed(), Offset(5), "and what was before it");
+        put(&log, 900).await;
+        assert_eq!((log.offsets().flushed(), log.offsets().durable()), (Offset(5), Offset(6)));
+    });
+}
+
+/// Twenty times as much as it holds, of a log with much and of one with little.
+#[test]
+fn a_journal_is_used_over_and_over_and_nothing_waits_for_ever() {
+    let machine = Machine::new(6);
+    machine.process(|_| async {
+        let (dir, shard) = (directory().await, small_shard());
+        let (much, little) = (warm_log(&shard, &dir, 0).await, warm_log(&shard, &dir, 1).await);
+        for round in 0..800 {
+            put(&much, 50_000).await;
+            if round % 50 == 0 {
+                put(&little, 100).await;
+            }
+        }
+        assert_eq!(journals().await, 1);
+        crash().await;
+    });
+    machine.process(|_| async {
+        let (dir, shard) = (directory().await, small_shard());
+        for (partition, end) in [(0, 803), (1, 19)] {
+            assert_eq!(open(&shard, &dir, partition).await.offsets().end(), Offset(end));
+        }
+    });
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_takes_its_directory_offline_and_acknowledges_nothing() {
+    let machine = Machine::new(7);
+    machine.process(|disk: Disk| async move {
+        let (dir, shard) = (directory().await, small_shard());
+        let (one, other) = (warm_log(&shard, &dir, 0).await, warm_log(&shard, &dir, 1).await);
+        disk.fail(DiskOp::Sync, JOURNAL, 0, EIO);
+        let ends = [&one, &other].map(|log| append(log, 900));
+        for (log, end) in [&one, &other].into_iter().zip(ends) {
+            assert!(log.wait_durable(end).await.is_err());
+            assert_eq!(log.high_watermark(), Offset(3));
+        }
+        assert!(dir.offline().is_some());
+        assert_eq!(read_all(&one).await, 3 * 161, "what is there is read");
+    });
+}
+
+/// As on a file system that writes each block anew.
+#[test]
+fn a_journal_that_finds_no_room_waits_for_it() {
+    let machine = Machine::new(8);
+    machine.process(|disk: Disk| async move {
+        let dir = directory().await;
+        let log = warm_log(&small_shard(), &dir, 0).await;
+        disk.fail_from(DiskOp::Write, JOURNAL, 0, ENOSPC);
+        let end = append(&log, 900);
+        sleep(Duration::from_millis(300)).await;
+        assert_eq!(log.offsets().durable(), Offset(3));
+        disk.heal();
+        log.wait_durable(end).await.unwrap();
+        assert_eq!(dir.offline(), None);
+        disk.fail_from(DiskOp::Write, JOURNAL, 0, ENOSPC);
+        let end = append(&log, 900);
+        sleep(Duration::from_millis(300)).await;
+        assert_eq!(log.close().await, Ok(()), "an end does not need the journal");
+        assert_eq!(log.offsets().durable(), end);
+    });
+}
+
+#[test]
+fn a_deleted_log_and_a_truncated_one_leave_nothing_in_it() {
+    let machine = Machine::new(9);
+    machine.process(|_| async {
+        let (dir, shard) = (directory().await, small_shard());
+        let (cut, gone) = (warm_log(&shard, &dir, 0).await, warm_log(&shard, &dir, 1).await);
+        for log in [&cut, &gone] {
+            put(log, 900).await;
+        }
+        let end = append(&gone, 900);
+        gone.delete().await.unwrap();
+        assert_eq!(gone.wait_durable(end).await, Err(LogError::Closed));
+        assert_eq!(cut.truncate_to(Offset(2)).await, Ok(Offset(2)));
+        put(&cut, 500).await;
+        let again = open(&shard, &dir, 1).await;
+        assert_eq!(again.offsets().end(), Offset(0));
+        put(&again, 100).await;
+        crash().await;
+    });
+    machine.process(|_| async {
+        let (dir, shard) = (directory().await, small_shard());
+        let (cut, again) = (open(&shard, &dir, 0).await, open(&shard, &dir, 1).await);
+        assert_eq!((cut.offsets().end(), again.offsets().end()), (Offset(3), Offset(1)));
+        assert_eq!(read_all(&cut).await, 2 * 161 + 561);
+    });
+}
+
+#[test]
+fn an_orderly_end_leaves_no_journal() {
+    let machine = Machine::new(10);
+    machine.process(|_| async {
+        let dir = directory().await;
+        let log = warm_log(&small_shard(), &dir, 0).await;
+        put(&log, 900).await;
+        assert_eq!(journals().await, 1);
+        log.close().await.unwrap();
+        assert!(dir.mark_clean(1).await.unwrap());
+        assert_eq!(journals().await, 0);
+    });
+}
+
+#[test]
+fn a_log_that_changes_how_it_is_flushed_loses_nothing_to_a_kill() {
+    let machine = Machine::new(11);
+    machine.process(|_| async {
+        let dir = directory().await;
+        let log = warm_log(&small_shard(), &dir, 0).await;
+        for round in 0..40_u64 {
+            let flush_messages = if round % 2 == 0 { u64::MAX } else { 1 };
+            log.set_config(Rc::new(LogConfig { flush_messages, ..LogConfig::default() }));
+            for _ in 0..5 {
+                log.wait_committed(append(&log, 900)).await.unwrap();
+            }
+        }
+    });
+    machine.process(|_| async {
+        let dir = directory().await;
+        assert_eq!(open(&small_shard(), &dir, 0).await.offsets().end(), Offset(203));
+    });
+}
+
+#[test]
+fn a_shard_with_little_to_do_has_no_journal() {
+    let machine = Machine::new(12);
+    machine.process(|_| async {
+        let dir = directory().await;
+        let shard = ShardStorage::new(ShardConfig::default());
+        let log = open(&shard, &dir, 0).await;
+        for _ in 0..40 {
+            put(&log, 900).await;
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!((journals().await, log.offsets().flushed()), (0, Offset(40)));
+    });
+}
+
+/// One begins alone, and seven come during its write: the split that two halves which take turns would keep for ever.
+#[test]
+fn producers_that_were_answered_share_the_next_group_with_those_who_came_meanwhile() {
+    const ROUNDS: u64 = 20;
+    let machine = Machine::new(13);
+    machine.process(|disk: Disk| async move {
+        let (dir, shard) = (directory().await, small_shard());
+        let mut logs = Vec::new();
+        for partition in 0..8 {
+            logs.push(warm_log(&shard, &dir, partition).await);
+        }
+        let before = disk.data_syncs();
+        let producer = |log: &Log| {
+            let log = log.clone();
+            spawn(Queue::Net, async move {
+                for _ in 0..ROUNDS {
+                    put(&log, 500).await;
+                }
+            })
+        };
+        let mut all = vec![producer(&logs[0])];
+        sleep(Duration::from_micros(1)).await;
+        all.extend(logs[1..].iter().map(producer));
+        for producer in all {
+            producer.await;
+        }
+        let asked = disk.data_syncs() - before;
+        assert!(asked < ROUNDS * 3 / 2, "{asked} flushes for {ROUNDS} batches of each");
+    });
+}

@@ -1,0 +1,297 @@
+//! The journal of a shard where every write is flushed before it is acknowledged: the batches that its logs have taken
+//! while one write was under way become durable together, by the next one. One write and one flush for all of them,
+//! where each log would write and flush for itself; the segments get them later, many at a time, and are flushed before
+//! their places here are used again.
+//!
+//! ```text
+//! append ─▶ enlisted ─▶ written and flushed with others ─▶ acknowledged, shown ┄▶ written to its segment
+//!                                                                              ┄▶ flushed there ─▶ its place is free
+//! ```
+//! A block of 4 KiB that holds something acknowledged is never written again while that is needed: each group begins in
+//! a new one. Shard that owns the logs.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use kring_runtime::disk::{AlignedBuf, DirectFile};
+use kring_runtime::{Monotonic, Queue, now, sleep, spawn};
+
+use super::entry::{self, BLOCK_HEADER_BYTES, ENTRY_HEADER_BYTES, Owner};
+use super::file::{JournalFile, Ticket};
+use super::layout::Spot;
+use super::replay::GROUP_ALIGN;
+use crate::batch::{BatchInfo, HeldBatch};
+use crate::behind::WriteBehind;
+use crate::dir::LogDir;
+use crate::error::LogError;
+use crate::log::{Inner, Log};
+use crate::mutation::{self, Mutation};
+use crate::slots::Slots;
+use crate::types::Offset;
+
+/// A longer batch costs less by a flushed write of its own than by two writes.
+const LARGEST_BATCH_BYTES: u32 = 128 << 10;
+/// A group takes no more once it has so much.
+const GROUP_BYTES: usize = 1 << 20;
+/// Zeros between two entries cost less than another write.
+const LONGEST_GAP_BYTES: usize = 64 << 10;
+/// A longer pause between two batches begins a new row of them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Before a write that found no room is tried again.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
+
+/// Clones are the same journal.
+#[derive(Clone)]
+pub(crate) struct CommitJournal(Rc<Shared>);
+
+struct Shared {
+    file: Rc<JournalFile<DirectFile>>,
+    slots: Slots,
+    /// The file is made after so many batches in a row: a shard that has little to do needs none.
+    made_after: u32,
+    in_a_row: Cell<u32>,
+    last: Cell<Option<Monotonic>>,
+    /// Enlisted and not being written yet. The last one still grows.
+    groups: RefCell<VecDeque<Group>>,
+    is_writing: Cell<bool>,
+    /// Logs that have written what is not flushed there, and so is needed here.
+    owing: RefCell<Vec<Weak<Inner>>>,
+}
+
+/// What becomes durable by one write.
+#[derive(Default)]
+struct Group {
+    entries: Vec<Entry>,
+    bytes: usize,
+}
+
+struct Entry {
+    log: Log,
+    /// Of the log, with this batch.
+    end: Offset,
+    spot: Spot,
+    header: [u8; ENTRY_HEADER_BYTES],
+    held: HeldBatch,
+}
+
+/// Neighbouring entries, and where they go.
+struct Run {
+    at: usize,
+    buffer: AlignedBuf,
+}
+
+impl CommitJournal {
+    /// One of about `bytes` bytes; less than two blocks are none.
+    pub fn new(dir: &LogDir, bytes: usize, made_after: u32, slots: Slots) -> CommitJournal {
+        CommitJournal(Rc::new(Shared {
+            file: JournalFile::new(dir, bytes),
+            slots,
+            made_after,
+            in_a_row: Cell::new(0),
+            last: Cell::new(None),
+            groups: RefCell::default(),
+            is_writing: Cell::new(false),
+            owing: RefCell::default(),
+        }))
+    }
+
+    /// The batch becomes durable with the next group, which the log is told. `None`, and nothing is begun, where there is
+    /// no journal yet, no room, or no gain.
+    pub fn enlist(&self, log: &Log, previous_crc: u32, info: &BatchInfo, held: &HeldBatch) -> Option<Ticket> {
+        if info.bytes > LARGEST_BATCH_BYTES || !self.is_there() {
+            return None;
+        }
+        let owner = Owner { name: &log.0.name, topic_id: log.0.topic_id };
+        let mut groups = self.0.groups.borrow_mut();
+        let is_open = groups.back().is_some_and(|group| group.bytes < GROUP_BYTES);
+        if !is_open {
+            self.0.file.align(GROUP_ALIGN);
+        }
+        let bytes = entry::entry_bytes(&owner.name.topic, held.len());
+        let (spot, ticket) = self.0.file.place(bytes, true)?;
+        let header = entry::header(spot.block, owner, previous_crc, info, &held.header);
+        if !is_open {
+            groups.push_back(Group::default());
+        }
+        let group = groups.back_mut().expect("there is one now");
+        group.bytes += bytes;
+        group.entries.push(Entry {
+            log: log.clone(),
+            end: info.end_offset(),
+            spot,
+            header,
+            held: held.clone(),
+        });
+        drop(groups);
+        self.start();
+        Some(ticket)
+    }
+
+    /// Whether there is a file; asks for it when there is reason to.
+    fn is_there(&self) -> bool {
+        if self.0.file.get().is_some() {
+            return true;
+        }
+        let now = now();
+        let follows = self.0.last.replace(Some(now)).is_some_and(|last| now - last < LONGEST_PAUSE);
+        let in_a_row = if follows { self.0.in_a_row.get().saturating_add(1) } else { 0 };
+        self.0.in_a_row.set(in_a_row);
+        if in_a_row >= self.0.made_after {
+            self.0.file.ask();
+        }
+        false
+    }
+
+    fn start(&self) {
+        if !self.0.is_writing.replace(true) {
+            let journal = self.clone();
+            spawn(Queue::Append, async move { journal.run().await }).detach();
+        }
+    }
+
+    async fn run(&self) {
+        loop {
+            let group = self.0.groups.borrow_mut().pop_front();
+            let Some(group) = group else {
+                self.0.is_writing.set(false);
+                return;
+            };
+            let committed = match mutation::on(Mutation::CommitUnwritten) {
+                true => Ok(()),
+                false => self.write(&group).await,
+            };
+            let bytes = group.bytes;
+            settle(group, committed);
+            self.await_return(bytes).await;
+        }
+    }
+
+    async fn write(&self, group: &Group) -> Result<(), LogError> {
+        self.0.file.dir.check_online()?;
+        let file = self.0.file.get_open().expect("it stays while a group is to be written");
+        for run in runs(group) {
+            let _slot = self.0.slots.take().await;
+            self.write_run(&file, run).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_run(&self, file: &DirectFile, run: Run) -> Result<(), LogError> {
+        let (at, failed) = (run.at as u64, |e: std::io::Error| self.0.file.failed("writing", &e));
+        let (written, buffer) = file.write_through(run.buffer, at).await;
+        match written.map_err(failed) {
+            Err(error) if error.is_passing() => self.write_when_there_is_room(file, buffer, at).await,
+            written => written.map(drop),
+        }
+    }
+
+    /// A file system that writes each block anew may find none. It may have been the flush that found no room, and a flush
+    /// by itself is never asked twice.
+    async fn write_when_there_is_room(
+        &self,
+        file: &DirectFile,
+        mut buffer: AlignedBuf,
+        at: u64,
+    ) -> Result<(), LogError> {
+        loop {
+            sleep(FULL_PAUSE).await;
+            self.0.file.dir.check_online()?;
+            let written;
+            (written, buffer) = file.write_at(buffer, at).await;
+            match written.map_err(|e| self.0.file.failed("writing", &e)) {
+                Err(error) if error.is_passing() => {}
+                Err(error) => return Err(error),
+                Ok(_) => return file.fdatasync().await.map_err(|e| self.0.file.failed_flush(&e)),
+            }
+        }
+    }
+
+    /// Who was answered by a group appends again at once, or never. While that brings something, and up to as much as was
+    /// answered, the next group waits for it: otherwise two halves of the producers would take turns for ever.
+    async fn await_return(&self, answered_bytes: usize) {
+        let enlisted = || self.0.groups.borrow().iter().map(|group| group.bytes).sum::<usize>();
+        let mut before = enlisted();
+        while before < answered_bytes {
+            spawn(Queue::Net, async {}).await;
+            if enlisted() == before {
+                return;
+            }
+            before = enlisted();
+        }
+    }
+
+    /// The log has written what it has not flushed, and what is therefore needed here.
+    pub fn owe(&self, log: &Log) {
+        if !log.0.owes_flush.replace(true) {
+            self.0.owing.borrow_mut().push(Rc::downgrade(&log.0));
+        }
+        if self.is_pressed() {
+            self.have_flushed();
+        }
+    }
+
+    fn have_flushed(&self) {
+        let owing = std::mem::take(&mut *self.0.owing.borrow_mut());
+        for log in owing.iter().filter_map(Weak::upgrade).map(Log) {
+            log.0.owes_flush.set(false);
+            log.request_flush();
+        }
+    }
+
+    /// More than half of it waits to be written and flushed.
+    pub fn is_pressed(&self) -> bool {
+        self.0.file.is_pressed()
+    }
+
+    /// Nothing that was ever in here comes back: see [`JournalFile::retire`].
+    pub async fn retire(&self, behind: &WriteBehind) -> Result<(), LogError> {
+        let hurry = || {
+            behind.hurry();
+            self.have_flushed();
+        };
+        self.0.file.retire(hurry, || self.0.is_writing.get()).await
+    }
+}
+
+/// Tells the logs, each once.
+fn settle(group: Group, committed: Result<(), LogError>) {
+    let mut entries = group.entries.into_iter().peekable();
+    while let Some(entry) = entries.next() {
+        let has_more = entries.peek().is_some_and(|next| Rc::ptr_eq(&next.log.0, &entry.log.0));
+        match &committed {
+            Ok(()) if has_more => {}
+            Ok(()) => entry.log.committed(entry.end),
+            Err(error) => entry.log.fail(error.clone()),
+        }
+    }
+}
+
+/// Entries lie one behind another, but for the ends of blocks and of the file.
+fn runs(group: &Group) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::with_capacity(1);
+    for entry in &group.entries {
+        let at = entry.spot.at - if entry.spot.begins { BLOCK_HEADER_BYTES } else { 0 };
+        let gap = |run: &Run| at.checked_sub(run.at + run.buffer.len());
+        let follows = runs.last().is_some_and(|run| gap(run).is_some_and(|gap| gap <= LONGEST_GAP_BYTES));
+        if !follows {
+            runs.push(Run { at, buffer: AlignedBuf::with_capacity(group.bytes + LONGEST_GAP_BYTES) });
+        }
+        let run = runs.last_mut().expect("there is one now");
+        run.put(at, entry);
+    }
+    runs
+}
+
+impl Run {
+    fn put(&mut self, at: usize, entry: &Entry) {
+        self.buffer.zero_to(at - self.at);
+        if entry.spot.begins {
+            self.buffer.extend_from_slice(&entry::block_header(entry.spot.block));
+        }
+        let topic = entry.log.0.name.topic.as_bytes();
+        let [header, body] = entry.held.parts();
+        [&entry.header[..], topic, header, body].iter().for_each(|part| self.buffer.extend_from_slice(part));
+    }
+}
