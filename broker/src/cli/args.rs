@@ -67,7 +67,7 @@ pub enum ConfigCommand {
 #[derive(Debug, Args, Clone)]
 pub struct ServerArgs {
     /// A broker to start from
-    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092")]
+    #[arg(long, alias = "bootstrap-server", value_name = "HOST:PORT", default_value = "localhost:9092")]
     pub server: String,
 }
 

@@ -128,7 +128,7 @@ pub struct Common {
 #[command(next_help_heading = "Broker and topic")]
 pub struct Topicless {
     /// Any broker of the cluster
-    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092")]
+    #[arg(long, alias = "bootstrap-server", value_name = "HOST:PORT", default_value = "localhost:9092")]
     server: String,
     /// A topic that is there, for --slow-read
     #[arg(long, value_name = "NAME")]

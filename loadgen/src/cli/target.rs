@@ -11,7 +11,7 @@ use crate::settings::Settings;
 #[command(next_help_heading = "Broker and topic")]
 pub struct Target {
     /// Any broker of the cluster
-    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092")]
+    #[arg(long, alias = "bootstrap-server", value_name = "HOST:PORT", default_value = "localhost:9092")]
     server: String,
     /// The topic
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]

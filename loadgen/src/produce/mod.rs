@@ -317,23 +317,35 @@ impl Producer {
         if let Err(error) = self.append(partition, due, wall_ms) {
             self.desk.counters.local.failed(&error.to_string(), 1);
         }
-        if self.gather.is_full(partition) && self.has_room(partition) {
+        if closed && self.gather.is_full(partition) && self.has_room(partition) {
             self.dispatch(partition, at);
         }
         true
     }
 
-    /// The partition of the next record. Where the batch that would get it is full and cannot leave, those of other
-    /// partitions get what comes: when there is room they leave together.
+    /// The partition of the next record. Where the batch that would get it is full, those of other partitions get what is
+    /// due by the rate: they leave together, as when Kafka's producer has gathered more than one batch.
     fn partition_for(&mut self, key: Option<Draw>, at: Monotonic) -> Option<usize> {
-        let mut partition = self.router.partition(key);
-        if !self.takes_next(partition) && self.has_room(partition) {
-            self.dispatch(partition, at);
-            partition = self.router.partition(key);
-        }
+        let partition = self.router.partition(key);
         if self.takes_next(partition) {
             return Some(partition);
         }
+        let other = if self.source.is_open() { self.pass() } else { None };
+        if other.is_some() {
+            return other;
+        }
+        if self.has_room(partition) {
+            self.dispatch(partition, at);
+            let partition = self.router.partition(key);
+            if self.takes_next(partition) {
+                return Some(partition);
+            }
+        }
+        self.pass()
+    }
+
+    /// Another partition whose batch takes what comes.
+    fn pass(&mut self) -> Option<usize> {
         let Producer { plan, gather, payload, router, .. } = self;
         router.pass(|partition| takes_next(plan, gather, payload, partition))
     }
