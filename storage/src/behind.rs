@@ -39,6 +39,11 @@ impl WriteBehind {
         self.0.hurry.notify_all();
     }
 
+    #[cfg(test)]
+    pub fn vanish(&self) {
+        self.0.logs.take();
+    }
+
     fn take(&self, only_half: bool) -> Vec<Log> {
         let mut logs = self.0.logs.borrow_mut();
         let taken = if only_half { logs.len().div_ceil(2) } else { logs.len() };

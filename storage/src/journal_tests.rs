@@ -167,6 +167,7 @@ async fn boot(histories: Histories) {
     };
     // By chance it is gone before its work is done.
     let _gone = timeout(Duration::from_micros(1 + random_below(3_000_000)), work).await;
+    shard.vanish();
     if random_below(3) == 0 {
         for history in histories.iter() {
             let mut history = history.borrow_mut();

@@ -119,6 +119,15 @@ impl ShardStorage {
         }
     }
 
+    /// A simulated process is about to be gone, with what waits here for logs: the logs have this shard, and would keep its
+    /// disk in memory for ever.
+    #[cfg(test)]
+    pub(crate) fn vanish(&self) {
+        self.0.behind.vanish();
+        self.0.commits.borrow().values().for_each(CommitJournal::vanish);
+        self.0.flushes.due.take();
+    }
+
     /// For the direct writes of all logs of a directory.
     pub(crate) fn slots(&self, dir: &LogDir) -> Slots {
         let mut all = self.0.slots.borrow_mut();

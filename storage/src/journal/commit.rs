@@ -222,6 +222,11 @@ impl CommitJournal {
         }
     }
 
+    #[cfg(test)]
+    pub fn vanish(&self) {
+        self.0.groups.take();
+    }
+
     /// The log has written what it has not flushed, and what is therefore needed here.
     pub fn owe(&self, log: &Log) {
         if !log.0.owes_flush.replace(true) {
