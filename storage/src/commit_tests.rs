@@ -2,16 +2,19 @@
 //!
 //! Power cuts and kills at any moment, with this journal and the other, are in `journal_tests`.
 
+use std::cell::Cell;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use kring_runtime::sim::{Disk, DiskOp, Sim, SimConfig, crash};
-use kring_runtime::{Queue, fs, sleep, spawn};
+use kring_runtime::sim::{Disk, DiskFaults, DiskOp, Sim, SimConfig, crash};
+use kring_runtime::{Queue, fs, sleep, spawn, timeout};
 
 use crate::checkpoint::LogName;
 use crate::config::LogConfig;
 use crate::dir::LogDir;
+use crate::disk_settings::DiskSettings;
 use crate::error::LogError;
 use crate::journal::is_journal;
 use crate::log::{Awaits, Log};
@@ -52,8 +55,16 @@ async fn directory() -> LogDir {
 }
 
 async fn open(shard: &ShardStorage, dir: &LogDir, partition: i32) -> Log {
+    open_with(shard, dir, partition, LogConfig::default()).await
+}
+
+async fn open_with(shard: &ShardStorage, dir: &LogDir, partition: i32, config: LogConfig) -> Log {
     let name = LogName::new("orders", partition);
-    Log::open(shard, dir, name, Rc::new(LogConfig::default()), None).await.unwrap().0
+    Log::open(shard, dir, name, Rc::new(config), None).await.unwrap().0
+}
+
+fn slow(disk: &Disk, paths: &str, by: Duration) {
+    disk.set_faults(DiskFaults { paths: paths.into(), slow: 1000, slow_by: by, ..DiskFaults::default() });
 }
 
 fn append(log: &Log, bytes: usize) -> Offset {
@@ -346,4 +357,171 @@ fn producers_that_were_answered_share_the_next_group_with_those_who_came_meanwhi
         let asked = disk.data_syncs() - before;
         assert!(asked < ROUNDS * 3 / 2, "{asked} flushes for {ROUNDS} batches of each");
     });
+}
+
+/// Durable in the journal when the power goes; the next start finds a full disk, then room, and the power goes again.
+fn full_at_the_start(seed: u64, flush_messages: u64) {
+    let machine = Machine::new(seed);
+    machine.process(|_| async {
+        let dir = directory().await;
+        let log = warm_log(&small_shard(), &dir, 0).await;
+        for _ in 0..10 {
+            put(&log, 5000).await;
+        }
+        crash().await;
+    });
+    machine.process(|disk: Disk| async move {
+        // The first is the recovery's truncation.
+        disk.fail_from(DiskOp::Write, ".log", 1, ENOSPC);
+        let dir = directory().await;
+        let config = LogConfig { flush_messages, ..LogConfig::default() };
+        let log = open_with(&small_shard(), &dir, 0, config).await;
+        assert_eq!(log.offsets().end(), Offset(13));
+        sleep(Duration::from_millis(200)).await;
+        disk.heal();
+        slow(&disk, "orders-0/", Duration::from_millis(200));
+        while journals().await > 0 {
+            sleep(Duration::from_micros(20)).await;
+        }
+        fs::sync_dir("/data").await.unwrap();
+        crash().await;
+    });
+    let end = Rc::new(Cell::new(Offset(0)));
+    let found = end.clone();
+    machine.process(move |_| {
+        let found = found.clone();
+        async move {
+            let dir = directory().await;
+            found.set(open(&small_shard(), &dir, 0).await.offsets().end());
+        }
+    });
+    assert_eq!(end.get(), Offset(13), "seed {seed}");
+}
+
+#[test]
+fn what_is_taken_over_stays_in_its_journal_until_it_is_flushed() {
+    for seed in 0..10 {
+        full_at_the_start(seed, 1);
+        full_at_the_start(seed, u64::MAX);
+    }
+}
+
+#[test]
+fn a_journal_whose_removal_is_not_durable_takes_its_directory_offline() {
+    let machine = Machine::new(15);
+    machine.process(|disk: Disk| async move {
+        let (dir, shard) = (directory().await, small_shard());
+        let (cut, other) = (warm_log(&shard, &dir, 0).await, warm_log(&shard, &dir, 1).await);
+        put(&cut, 900).await;
+        put(&other, 900).await;
+        disk.fail(DiskOp::Names, "/data", 1, EIO);
+        assert!(cut.truncate_to(Offset(2)).await.is_err());
+        assert!(dir.offline().is_some(), "what it is given would go with its name");
+    });
+}
+
+#[test]
+fn while_a_journal_waits_for_room_others_write_and_what_comes_goes_to_its_segment() {
+    let machine = Machine::new(16);
+    machine.process(|disk: Disk| async move {
+        let dir = directory().await;
+        dir.use_disk(DiskSettings { writes_at_once: NonZeroUsize::new(1), ..DiskSettings::default() });
+        let log = warm_log(&small_shard(), &dir, 0).await;
+        disk.fail_from(DiskOp::Write, JOURNAL, 0, ENOSPC);
+        for _ in 0..600 {
+            append(&log, 50_000);
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert!(log.0.commits.enlisted_bytes() <= 2 << 20, "{} bytes wait", log.0.commits.enlisted_bytes());
+        assert_eq!(timeout(Duration::from_secs(600), log.close()).await, Ok(Ok(())));
+    });
+}
+
+#[test]
+fn logs_that_come_and_go_leave_nothing_behind() {
+    let machine = Machine::new(17);
+    machine.process(|_| async move {
+        let (dir, shard) = (directory().await, small_shard());
+        let first = warm_log(&shard, &dir, 0).await;
+        first.flush().await.unwrap();
+        for _ in 0..100 {
+            let log = open(&shard, &dir, 1).await;
+            put(&log, 100).await;
+            put(&log, 100).await;
+            sleep(Duration::from_millis(1100)).await;
+            log.close().await.unwrap();
+        }
+        assert!(first.0.commits.owing() < 10, "{}", first.0.commits.owing());
+    });
+}
+
+#[test]
+fn a_start_that_meets_a_truncation_is_raised_when_what_is_below_is_flushed() {
+    for seed in 0..10 {
+        let machine = Machine::new(seed);
+        machine.process(|disk: Disk| async move {
+            let (dir, shard) = (directory().await, small_shard());
+            let (log, other) = (warm_log(&shard, &dir, 0).await, warm_log(&shard, &dir, 1).await);
+            for _ in 0..20 {
+                put(&log, 900).await;
+            }
+            log.flush().await.unwrap();
+            slow(&disk, "offset-checkpoint", Duration::from_secs(2));
+            let cut = log.clone();
+            let cut = spawn(Queue::Net, async move { cut.truncate_to(Offset(10)).await });
+            sleep(Duration::from_micros(100)).await;
+            let delete = |at| {
+                let log = log.clone();
+                spawn(Queue::Net, async move { log.delete_records_before(Offset(at)).await })
+            };
+            let deletes = [delete(5), delete(20)];
+            cut.await.unwrap();
+            for _ in 0..5 {
+                put(&other, 100).await;
+                sleep(Duration::from_millis(5)).await;
+            }
+            for _ in 0..12 {
+                put(&log, 900).await;
+            }
+            for delete in deletes {
+                let deleted = delete.await;
+                let is_cut_off = matches!(deleted, Err(LogError::OffsetOutOfRange { .. }));
+                assert!(deleted.is_ok() || is_cut_off, "{deleted:?}");
+            }
+            assert!(log.offsets().start() <= log.offsets().flushed());
+        });
+    }
+}
+
+/// A log that fails, or is deleted, while its write is under way.
+#[test]
+fn a_log_that_ends_beside_its_write_holds_up_no_truncation() {
+    for is_deleted in [false, true] {
+        let machine = Machine::new(18);
+        machine.process(move |disk: Disk| async move {
+            let (dir, shard) = (directory().await, small_shard());
+            let (log, other) = (warm_log(&shard, &dir, 0).await, warm_log(&shard, &dir, 1).await);
+            put(&log, 900).await;
+            slow(&disk, ".log", Duration::from_millis(100));
+            log.write_out();
+            sleep(Duration::from_millis(2)).await;
+            assert_eq!(log.offsets().written(), Offset(3));
+            match is_deleted {
+                true => log.delete().await.unwrap(),
+                false => {
+                    let cause = "a rename found no room".into();
+                    log.fail(LogError::Full { path: "/data".into(), cause });
+                }
+            }
+            disk.heal();
+            sleep(Duration::from_secs(1)).await;
+            put(&other, 900).await;
+            let cut = timeout(Duration::from_secs(60), other.truncate_to(Offset(2))).await;
+            assert_eq!(
+                cut.expect("it ends").is_ok(),
+                is_deleted,
+                "a failed log's batches stay for the next start"
+            );
+        });
+    }
 }

@@ -55,6 +55,7 @@ impl Log {
     /// Writes and flushes what was appended; from then on the writer is not started.
     pub(crate) async fn take_writers_place(&self) -> Result<(), LogError> {
         self.drain().await?;
+        self.check_usable()?;
         assert!(self.state_mut().queue.begin(), "a drained log has no writer");
         Ok(())
     }
@@ -143,7 +144,7 @@ impl Log {
 
 impl Log {
     /// Of what is below the high watermark: what is written needs no room, and what the journal alone has may wait for it.
-    async fn flush_to(&self, offset: Offset) -> Result<(), LogError> {
+    pub(crate) async fn flush_to(&self, offset: Offset) -> Result<(), LogError> {
         self.request_flush();
         if offset <= self.offsets().written() {
             return self.wait_until(|state| state.offsets.flushed() >= offset).await;

@@ -431,11 +431,14 @@ impl Log {
     /// A write that brought no flush has ended: what it wrote may be needed in a journal until there is one.
     pub(crate) fn settle_tickets(&self, end: Offset, mut tickets: Vec<Ticket>) {
         tickets.retain(|ticket| ticket.until_flushed && !mutation::on(Mutation::FreeUnflushed));
-        let must_wait = !tickets.is_empty() && self.offsets().flushed() < end;
-        if must_wait {
-            self.state_mut().unflushed.push((end, tickets));
-            self.0.commits.owe(self);
+        if tickets.is_empty() || self.offsets().flushed() >= end {
+            return;
         }
+        if self.state().fault.is_some() {
+            return self.strand(tickets);
+        }
+        self.state_mut().unflushed.push((end, tickets));
+        self.0.commits.owe(self);
     }
 
     /// What is queued will not be written by this process. Where the log is not to come back, nor will the next one.

@@ -56,6 +56,8 @@ struct Shared {
     /// Enlisted and not being written yet. The last one still grows.
     groups: RefCell<VecDeque<Group>>,
     is_writing: Cell<bool>,
+    /// The disk has none: what comes goes to its segment.
+    waits_for_room: Cell<bool>,
     /// Logs that have written what is not flushed there, and so is needed here.
     owing: RefCell<Vec<Weak<Inner>>>,
 }
@@ -93,6 +95,7 @@ impl CommitJournal {
             last: Cell::new(None),
             groups: RefCell::default(),
             is_writing: Cell::new(false),
+            waits_for_room: Cell::new(false),
             owing: RefCell::default(),
         }))
     }
@@ -100,7 +103,7 @@ impl CommitJournal {
     /// The batch becomes durable with the next group, which the log is told. `None`, and nothing is begun, where there is
     /// no journal yet, no room, or no gain.
     pub fn enlist(&self, log: &Log, previous_crc: u32, info: &BatchInfo, held: &HeldBatch) -> Option<Ticket> {
-        if info.bytes > LARGEST_BATCH_BYTES || !self.is_there() {
+        if info.bytes > LARGEST_BATCH_BYTES || self.0.waits_for_room.get() || !self.is_there() {
             return None;
         }
         let owner = Owner { name: &log.0.name, topic_id: log.0.topic_id };
@@ -172,7 +175,6 @@ impl CommitJournal {
         self.0.file.dir.check_online()?;
         let file = self.0.file.get_open().expect("it stays while a group is to be written");
         for run in runs(group) {
-            let _slot = self.0.slots.take().await;
             self.write_run(&file, run).await?;
         }
         Ok(())
@@ -180,9 +182,16 @@ impl CommitJournal {
 
     async fn write_run(&self, file: &DirectFile, run: Run) -> Result<(), LogError> {
         let (at, failed) = (run.at as u64, |e: std::io::Error| self.0.file.failed("writing", &e));
+        let slot = self.0.slots.take().await;
         let (written, buffer) = file.write_through(run.buffer, at).await;
+        drop(slot);
         match written.map_err(failed) {
-            Err(error) if error.is_passing() => self.write_when_there_is_room(file, buffer, at).await,
+            Err(error) if error.is_passing() => {
+                self.0.waits_for_room.set(true);
+                let written = self.write_when_there_is_room(file, buffer, at).await;
+                self.0.waits_for_room.set(false);
+                written
+            }
             written => written.map(drop),
         }
     }
@@ -198,8 +207,10 @@ impl CommitJournal {
         loop {
             sleep(FULL_PAUSE).await;
             self.0.file.dir.check_online()?;
+            let slot = self.0.slots.take().await;
             let written;
             (written, buffer) = file.write_at(buffer, at).await;
+            drop(slot);
             match written.map_err(|e| self.0.file.failed("writing", &e)) {
                 Err(error) if error.is_passing() => {}
                 Err(error) => return Err(error),
@@ -223,6 +234,16 @@ impl CommitJournal {
     }
 
     #[cfg(test)]
+    pub fn owing(&self) -> usize {
+        self.0.owing.borrow().len()
+    }
+
+    #[cfg(test)]
+    pub fn enlisted_bytes(&self) -> usize {
+        self.0.groups.borrow().iter().map(|group| group.bytes).sum()
+    }
+
+    #[cfg(test)]
     pub fn vanish(&self) {
         self.0.groups.take();
     }
@@ -230,7 +251,12 @@ impl CommitJournal {
     /// The log has written what it has not flushed, and what is therefore needed here.
     pub fn owe(&self, log: &Log) {
         if !log.0.owes_flush.replace(true) {
-            self.0.owing.borrow_mut().push(Rc::downgrade(&log.0));
+            let mut owing = self.0.owing.borrow_mut();
+            if owing.len() == owing.capacity() {
+                // Logs come and go without the journal ever being half full.
+                owing.retain(|log| log.strong_count() > 0);
+            }
+            owing.push(Rc::downgrade(&log.0));
         }
         if self.is_pressed() {
             self.have_flushed();

@@ -221,7 +221,9 @@ impl<M: Medium> JournalFile<M> {
         let dir = self.dir.path();
         fs::remove_file(path).await.map_err(|e| LogError::io(path, "removing", &e))?;
         self.dir.journal_removed(path);
-        fs::sync_dir(dir).await.map_err(|e| LogError::flush(dir, "flushing directory", &e))
+        let synced = fs::sync_dir(dir).await.map_err(|e| LogError::flush(dir, "flushing directory", &e));
+        // Its name is gone, or comes back: nothing that it is given from now on is safe.
+        synced.inspect_err(|error| self.dir.fail(error))
     }
 }
 

@@ -10,7 +10,6 @@ use crate::batch::{BatchInfo, HEADER_BYTES, LogBatch};
 use crate::error::LogError;
 use crate::log::Log;
 use crate::read::ReadRequest;
-use crate::types::Offset;
 
 impl Log {
     /// Appends them, to be seen at once, and makes them durable as all is that a recovery serves. Where the disk has no
@@ -36,7 +35,7 @@ impl Log {
             self.flush_or_stall().await?;
         }
         let log = self.clone();
-        spawn(Queue::Background, async move { log.let_go_of_kept(end).await }).detach();
+        spawn(Queue::Background, async move { log.let_go_of_kept().await }).detach();
         Ok(())
     }
 
@@ -47,9 +46,9 @@ impl Log {
         }
     }
 
-    /// The journals stay while a log could not be written: the next start tries again.
-    async fn let_go_of_kept(&self, end: Offset) {
-        if let Err(error) = self.wait_until(|state| state.offsets.written() >= end).await {
+    /// The journals stay while a log could not be written and flushed: the next start tries again.
+    async fn let_go_of_kept(&self) {
+        if let Err(error) = self.flush().await {
             tracing::warn!(log = %self.name(), %error, "what the journal kept stays there");
             return;
         }
