@@ -18,7 +18,9 @@ use crate::disk_settings::DiskSettings;
 use crate::error::LogError;
 use crate::journal::is_journal;
 use crate::log::{Awaits, Log};
+use crate::mutation::Mutation;
 use crate::read::ReadRequest;
+use crate::seeds;
 use crate::shard::{ShardConfig, ShardStorage};
 use crate::testing::batch_with;
 use crate::types::Offset;
@@ -196,12 +198,15 @@ fn a_journal_is_used_over_and_over_and_nothing_waits_for_ever() {
     machine.process(|_| async {
         let (dir, shard) = (directory().await, small_shard());
         let (much, little) = (warm_log(&shard, &dir, 0).await, warm_log(&shard, &dir, 1).await);
+        let mut enlisted = 0;
         for round in 0..800 {
             put(&much, 50_000).await;
+            enlisted += u32::from(much.offsets().enlisted() == much.offsets().end());
             if round % 50 == 0 {
                 put(&little, 100).await;
             }
         }
+        assert!(enlisted > 400, "{enlisted} of 800 found room");
         assert_eq!(journals().await, 1);
         crash().await;
     });
@@ -524,4 +529,109 @@ fn a_log_that_ends_beside_its_write_holds_up_no_truncation() {
             );
         });
     }
+}
+
+/// Where partition 0 ends for the next process.
+fn end_at_next_start(machine: &Machine) -> Offset {
+    let end = Rc::new(Cell::new(Offset(0)));
+    let found = end.clone();
+    machine.process(move |disk: Disk| {
+        disk.heal();
+        let found = found.clone();
+        async move {
+            let dir = directory().await;
+            found.set(open(&small_shard(), &dir, 0).await.offsets().end());
+        }
+    });
+    end.get()
+}
+
+/// A flush ends while more is durable in the journal; then a checkpoint is written, and the power goes.
+fn power_goes_after_a_checkpoint(seed: u64) {
+    let machine = Machine::new(seed);
+    machine.process(|disk: Disk| async move {
+        let dir = directory().await;
+        let log = warm_log(&small_shard(), &dir, 0).await;
+        put(&log, 9000).await;
+        log.write_out();
+        sleep(Duration::from_millis(10)).await;
+        slow(&disk, ".log", Duration::from_millis(500));
+        log.request_flush();
+        put(&log, 9000).await;
+        log.wait_until(|state| state.offsets.flushed() >= Offset(4)).await.unwrap();
+        disk.heal();
+        assert_eq!((log.offsets().flushed(), log.offsets().durable()), (Offset(4), Offset(5)));
+        dir.write_checkpoints().await.unwrap();
+        crash().await;
+    });
+    assert_eq!(end_at_next_start(&machine), Offset(5));
+}
+
+#[test]
+fn a_checkpoint_promises_what_is_flushed_and_not_what_the_journal_alone_has() {
+    seeds::hold(10, "a_checkpoint_promises_what_is_flushed", power_goes_after_a_checkpoint);
+    seeds::catch(Mutation::PromiseByJournal, 10, power_goes_after_a_checkpoint);
+}
+
+fn reads_while_a_group_is_written(seed: u64) {
+    Machine::new(seed).process(|disk: Disk| async move {
+        let dir = directory().await;
+        let log = warm_log(&small_shard(), &dir, 0).await;
+        slow(&disk, JOURNAL, Duration::from_secs(1));
+        append(&log, 900);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!((log.offsets().enlisted(), log.high_watermark()), (Offset(4), Offset(3)));
+        let upto = log.high_watermark();
+        let request = ReadRequest { offset: Offset(0), upto, max_bytes: 1 << 20, min_one_batch: true };
+        assert_eq!(log.read(request).await.unwrap().bytes, 3 * 161);
+    });
+}
+
+#[test]
+fn a_reader_sees_nothing_that_is_on_its_way_to_the_journal() {
+    seeds::hold(10, "a_reader_sees_nothing_that_is_on_its_way", reads_while_a_group_is_written);
+    seeds::catch(Mutation::ShowEnlisted, 10, reads_while_a_group_is_written);
+}
+
+/// Flushed once, and then kept only, while the segment cannot be written.
+fn changes_its_journal(seed: u64) {
+    let machine = Machine::new(seed);
+    machine.process(|disk: Disk| async move {
+        let (dir, shard) = (directory().await, small_shard());
+        let kept = || LogConfig { flush_messages: u64::MAX, ..LogConfig::default() };
+        let other = open_with(&shard, &dir, 1, kept()).await;
+        for _ in 0..3 {
+            other.wait_kept(append(&other, 900)).await.unwrap();
+            sleep(Duration::from_millis(20)).await;
+        }
+        let log = warm_log(&shard, &dir, 0).await;
+        put(&log, 900).await;
+        slow(&disk, "orders-0/", Duration::from_secs(5));
+        log.set_config(Rc::new(kept()));
+        let end = append(&log, 900);
+        let is_kept = timeout(Duration::from_millis(50), log.wait_committed(end)).await.is_ok();
+        KEPT.set(if is_kept { end } else { Offset(4) });
+    });
+    assert!(end_at_next_start(&machine) >= KEPT.get());
+}
+
+thread_local! {
+    static KEPT: Cell<Offset> = const { Cell::new(Offset(0)) };
+}
+
+#[test]
+fn a_log_that_is_kept_after_it_was_flushed_has_its_batches_in_one_journal() {
+    seeds::hold(20, "a_log_that_is_kept_after_it_was_flushed", changes_its_journal);
+    seeds::catch(Mutation::MixJournals, 20, changes_its_journal);
+}
+
+#[test]
+fn deleting_records_that_the_journal_alone_has_flushes_them_first() {
+    Machine::new(21).process(|_| async {
+        let dir = directory().await;
+        let log = warm_log(&small_shard(), &dir, 0).await;
+        put(&log, 900).await;
+        assert_eq!(log.offsets().written(), Offset(3));
+        assert_eq!(log.delete_records_before(Offset(4)).await, Ok(Offset(4)));
+    });
 }

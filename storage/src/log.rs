@@ -644,8 +644,8 @@ impl State {
     /// If all before it is kept, and nothing of it by the other journal alone: a start reads one of them after the other.
     fn keep(&self, log: &Inner, info: &BatchInfo, held: &HeldBatch) -> Option<Ticket> {
         let offsets = &self.offsets;
-        let follows = offsets.kept() == info.base_offset && offsets.enlisted() <= offsets.written();
-        if !follows {
+        let is_alone = offsets.enlisted() <= offsets.written() || mutation::on(Mutation::MixJournals);
+        if offsets.kept() != info.base_offset || !is_alone {
             return None;
         }
         let owner = Owner { name: &log.name, topic_id: log.topic_id };

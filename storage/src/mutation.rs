@@ -66,6 +66,12 @@ pub(crate) enum Mutation {
     CommitUnwritten,
     /// What is not flushed in its segment is not needed in the journal any more.
     FreeUnflushed,
+    /// A recovery point promises what the journal alone has.
+    PromiseByJournal,
+    /// Readers see what is on its way to the journal.
+    ShowEnlisted,
+    /// Batches of a log are in one journal behind others that are in the other one alone.
+    MixJournals,
     /// What a truncation has cut off is still in the journal for the next start.
     TruncationLeavesJournal,
     /// A client can know the numbers of a journal's blocks.

@@ -10,6 +10,7 @@ use kring_runtime::disk::{FileRange, ReadHandle};
 use crate::batch::{BatchInfo, HEADER_BYTES};
 use crate::error::LogError;
 use crate::log::Log;
+use crate::mutation::{self, Mutation};
 use crate::segment::{Segment, SegmentView};
 use crate::tail::TailRead;
 use crate::types::Offset;
@@ -196,7 +197,8 @@ impl Log {
             false => None,
         };
         // View and offset belong to one moment.
-        let (view, readable) = (segment.view(), self.offsets().readable());
+        let (view, offsets) = (segment.view(), self.offsets());
+        let readable = if mutation::on(Mutation::ShowEnlisted) { offsets.kept() } else { offsets.readable() };
         Ok(Source { segment: segment.clone(), file, view, readable })
     }
 

@@ -1,4 +1,4 @@
-//! The words of a log as types: offsets, epochs, producer ids, and the three offsets that must stay in order.
+//! The words of a log as types: offsets, epochs, producer ids, and the offsets of a log, which must stay in order.
 //! Does no I/O and knows no file. Values only: any core.
 
 use std::fmt;
@@ -114,7 +114,7 @@ impl LogOffsets {
     }
 
     /// Records below are durable, or a journal makes them so with a write that is under way or about to be.
-    pub fn made_durable(&self) -> Offset {
+    pub(crate) fn made_durable(&self) -> Offset {
         self.enlisted.max(self.durable)
     }
 

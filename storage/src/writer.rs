@@ -294,7 +294,9 @@ impl Log {
             state.unflushed.retain(|(end, _)| *end > flushed);
             flushed
         };
-        self.0.points.set_recovery(flushed);
+        let promised =
+            if mutation::on(Mutation::PromiseByJournal) { self.offsets().durable() } else { flushed };
+        self.0.points.set_recovery(promised);
     }
 
     /// Sees to it that what is written gets flushed when the configuration says so.

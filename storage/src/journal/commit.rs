@@ -286,7 +286,7 @@ impl CommitJournal {
     }
 }
 
-/// Tells the logs, each once.
+/// Tells the logs, each once where its batches lie side by side.
 fn settle(group: Group, committed: Result<(), LogError>) {
     let mut entries = group.entries.into_iter().peekable();
     while let Some(entry) = entries.next() {

@@ -219,7 +219,8 @@ impl<M: Medium> JournalFile<M> {
             sleep(RETIRE_PAUSE).await;
         }
         let dir = self.dir.path();
-        fs::remove_file(path).await.map_err(|e| LogError::io(path, "removing", &e))?;
+        let removed = fs::remove_file(path).await.map_err(|e| LogError::io(path, "removing", &e));
+        removed.inspect_err(|error| self.dir.fail_on_io(error))?;
         self.dir.journal_removed(path);
         let synced = fs::sync_dir(dir).await.map_err(|e| LogError::flush(dir, "flushing directory", &e));
         // Its name is gone, or comes back: nothing that it is given from now on is safe.
