@@ -316,6 +316,11 @@ impl LogDir {
         self.journals().made.push(path);
     }
 
+    /// It has not been removed, by an orderly end for instance.
+    pub(crate) fn has_journal(&self, path: &Path) -> bool {
+        self.journals().made.iter().any(|made| made == path)
+    }
+
     pub(crate) fn journal_removed(&self, path: &Path) {
         self.journals().made.retain(|made| made != path);
     }

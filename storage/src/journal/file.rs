@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use kring_runtime::disk::DirectFile;
@@ -157,32 +157,32 @@ impl<M: Medium> JournalFile<M> {
         self.places.layout.borrow().is_pressed()
     }
 
-    /// Has the file made, if it is not there and has not been asked for.
+    /// Has the file made, if it is not there and has not been asked for. A directory that is closed meanwhile is not held,
+    /// and gets no file.
     pub fn ask(self: &Rc<Self>) {
-        if !self.is_asked_for.replace(true) {
-            let journal = self.clone();
-            spawn(Queue::Background, async move { journal.make().await }).detach();
+        if self.is_asked_for.replace(true) {
+            return;
         }
-    }
-
-    /// Without a file each batch waits for a write of its own: slower, and no less sure.
-    async fn make(&self) {
-        let path = self.dir.new_journal();
-        let otherwise = M::OTHERWISE;
-        match M::create(&path, self.blocks * BLOCK_BYTES).await {
-            Ok(file) => {
-                self.dir.journal_made(path.clone());
-                self.open.replace(Some((Rc::new(file), path)));
+        let (path, bytes, journal) = (self.dir.new_journal(), self.blocks * BLOCK_BYTES, Rc::downgrade(self));
+        self.dir.journal_made(path.clone());
+        spawn(Queue::Background, async move {
+            let made = M::create(&path, bytes).await;
+            let wanted = journal.upgrade().filter(|journal| journal.dir.has_journal(&path));
+            match (wanted, made) {
+                (Some(journal), Ok(file)) => {
+                    journal.open.replace(Some((Rc::new(file), path)));
+                }
+                (Some(found), Err(error)) => {
+                    found.dir.journal_removed(&path);
+                    drop(found);
+                    try_later(journal, &path, &error).await;
+                }
+                // What cannot be removed is found by the next start.
+                (None, Ok(_)) => drop(fs::remove_file(&path).await),
+                (None, Err(_)) => {}
             }
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                tracing::info!(dir = %self.dir.path().display(), %error, "no journal here: {otherwise}");
-            }
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "no journal for now: {otherwise}");
-                sleep(MAKE_PAUSE).await;
-                self.is_asked_for.set(false);
-            }
-        }
+        })
+        .detach();
     }
 
     /// Nothing that was ever kept in here comes back, whatever happens: all of it is written, and the file goes,
@@ -225,6 +225,20 @@ impl<M: Medium> JournalFile<M> {
         let synced = fs::sync_dir(dir).await.map_err(|e| LogError::flush(dir, "flushing directory", &e));
         // Its name is gone, or comes back: nothing that it is given from now on is safe.
         synced.inspect_err(|error| self.dir.fail(error))
+    }
+}
+
+/// Without a file each batch waits for a write of its own: slower, and no less sure.
+async fn try_later<M: Medium>(journal: Weak<JournalFile<M>>, path: &Path, error: &io::Error) {
+    let otherwise = M::OTHERWISE;
+    if error.kind() == io::ErrorKind::Unsupported {
+        tracing::info!(path = %path.display(), %error, "no journal here: {otherwise}");
+        return;
+    }
+    tracing::warn!(path = %path.display(), %error, "no journal for now: {otherwise}");
+    sleep(MAKE_PAUSE).await;
+    if let Some(journal) = journal.upgrade() {
+        journal.is_asked_for.set(false);
     }
 }
 
