@@ -25,6 +25,7 @@ impl Log {
         if let Err(error) = &closed {
             self.fail(error.clone());
         }
+        self.0.commits.settled().await;
         self.stop();
         closed
     }

@@ -16,6 +16,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use kring_runtime::disk::{AlignedBuf, DirectFile};
+use kring_runtime::local::Notify;
 use kring_runtime::{Monotonic, Queue, now, sleep, spawn};
 
 use super::entry::{self, BLOCK_HEADER_BYTES, ENTRY_HEADER_BYTES, Owner};
@@ -56,6 +57,10 @@ struct Shared {
     /// Enlisted and not being written yet. The last one still grows.
     groups: RefCell<VecDeque<Group>>,
     is_writing: Cell<bool>,
+    /// Groups that have begun, and those that have been written or have failed.
+    begun: Cell<u64>,
+    ended: Cell<u64>,
+    has_ended: Notify,
     /// The disk has none: what comes goes to its segment.
     waits_for_room: Cell<bool>,
     /// Logs that have written what is not flushed there, and so is needed here.
@@ -95,6 +100,9 @@ impl CommitJournal {
             last: Cell::new(None),
             groups: RefCell::default(),
             is_writing: Cell::new(false),
+            begun: Cell::new(0),
+            ended: Cell::new(0),
+            has_ended: Notify::new(),
             waits_for_room: Cell::new(false),
             owing: RefCell::default(),
         }))
@@ -117,6 +125,7 @@ impl CommitJournal {
         let header = entry::header(spot.block, owner, previous_crc, info, &held.header);
         if !is_open {
             groups.push_back(Group::default());
+            self.0.begun.set(self.0.begun.get() + 1);
         }
         let group = groups.back_mut().expect("there is one now");
         group.bytes += bytes;
@@ -167,6 +176,8 @@ impl CommitJournal {
             };
             let bytes = group.bytes;
             settle(group, committed);
+            self.0.ended.set(self.0.ended.get() + 1);
+            self.0.has_ended.notify_all();
             self.await_return(bytes).await;
         }
     }
@@ -188,6 +199,7 @@ impl CommitJournal {
         match written.map_err(failed) {
             Err(error) if error.is_passing() => {
                 self.0.waits_for_room.set(true);
+                self.0.has_ended.notify_all();
                 let written = self.write_when_there_is_room(file, buffer, at).await;
                 self.0.waits_for_room.set(false);
                 written
@@ -216,6 +228,19 @@ impl CommitJournal {
                 Err(error) => return Err(error),
                 Ok(_) => return file.fdatasync().await.map_err(|e| self.0.file.failed_flush(&e)),
             }
+        }
+    }
+
+    /// Until no group that has begun holds a log any more, or none can be written: for one that is about to be closed, and
+    /// is not to be held by what it has made durable in its segments meanwhile.
+    pub async fn settled(&self) {
+        let begun = self.0.begun.get();
+        loop {
+            let changed = self.0.has_ended.notified();
+            if self.0.ended.get() >= begun || self.0.waits_for_room.get() {
+                return;
+            }
+            changed.await;
         }
     }
 
