@@ -34,6 +34,11 @@ impl WriteBehind {
         }
     }
 
+    /// It has ended, and is not to be held by the list, which it holds by its shard.
+    pub fn forget(&self, log: &Log) {
+        self.0.logs.borrow_mut().retain(|waiting| !Rc::ptr_eq(&waiting.0, &log.0));
+    }
+
     /// Those that have waited for longest now: half of them. They are what keeps the journal from being used again.
     pub fn hurry(&self) {
         self.0.hurry.notify_all();

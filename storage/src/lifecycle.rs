@@ -105,6 +105,9 @@ impl Log {
         };
         self.give_up_resting();
         self.give_up_unflushed();
+        if self.0.is_behind.replace(false) {
+            self.0.shard.behind().forget(self);
+        }
         self.0.shard.tails().forget(&self.0.tail);
         for segment in segments {
             segment.release_all(self.0.shard.budget());
