@@ -2,16 +2,13 @@
 //! nothing but bytes: it needs no thread that waits for it, and its flush no commit of the file system's journal. Only a
 //! log that is written to again and again in small pieces earns it. Decides only; lives with the segment.
 
-use std::time::Duration;
-
 use kring_runtime::Monotonic;
 
+use crate::company::Row;
 use crate::segment::block_ceil;
 
 /// Small writes in a row before the first zeros.
 const EARNED_AFTER: u32 = 16;
-/// A longer pause begins a new row.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A write of so many bytes costs more than what it would save.
 const LARGE_BYTES: u32 = 128 << 10;
 /// As many zeros as there are batches, from here to what the disk's settings allow: what a log takes on disk at most
@@ -31,18 +28,15 @@ pub(crate) struct Bounds {
 pub(crate) struct Ahead {
     /// The file has been written up to here.
     reaches: u32,
-    in_a_row: u32,
-    last: Option<Monotonic>,
+    small: Row,
 }
 
 impl Ahead {
     /// Up to which byte a write of `at..end` goes, in whole blocks.
     pub fn plan(&mut self, at: u32, end: u32, bounds: Bounds, now: Monotonic) -> u32 {
-        let follows = self.last.replace(now).is_some_and(|last| now - last < LONGEST_PAUSE);
-        let is_small = end - at < LARGE_BYTES;
-        self.in_a_row = if follows && is_small { self.in_a_row.saturating_add(1) } else { 0 };
+        let in_a_row = self.small.next(end - at < LARGE_BYTES, now);
         let blocks = block_ceil(end);
-        if blocks <= self.reaches || self.in_a_row < EARNED_AFTER || bounds.most < LEAST_BYTES {
+        if blocks <= self.reaches || in_a_row < EARNED_AFTER || bounds.most < LEAST_BYTES {
             return blocks;
         }
         let zeros = block_ceil(end.clamp(LEAST_BYTES, bounds.most));
@@ -56,12 +50,14 @@ impl Ahead {
 
     /// A write failed, perhaps for want of room: the next one is no longer than it must be.
     pub fn failed(&mut self) {
-        self.in_a_row = 0;
+        self.small.end();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const LIMIT: u32 = 1 << 30;

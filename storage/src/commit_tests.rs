@@ -364,6 +364,21 @@ fn producers_that_were_answered_share_the_next_group_with_those_who_came_meanwhi
     });
 }
 
+/// Where partition 0 ends for the next process.
+fn end_at_next_start(machine: &Machine) -> Offset {
+    let end = Rc::new(Cell::new(Offset(0)));
+    let found = end.clone();
+    machine.process(move |disk: Disk| {
+        disk.heal();
+        let found = found.clone();
+        async move {
+            let dir = directory().await;
+            found.set(open(&small_shard(), &dir, 0).await.offsets().end());
+        }
+    });
+    end.get()
+}
+
 /// Durable in the journal when the power goes; the next start finds a full disk, then room, and the power goes again.
 fn full_at_the_start(seed: u64, flush_messages: u64) {
     let machine = Machine::new(seed);
@@ -391,16 +406,7 @@ fn full_at_the_start(seed: u64, flush_messages: u64) {
         fs::sync_dir("/data").await.unwrap();
         crash().await;
     });
-    let end = Rc::new(Cell::new(Offset(0)));
-    let found = end.clone();
-    machine.process(move |_| {
-        let found = found.clone();
-        async move {
-            let dir = directory().await;
-            found.set(open(&small_shard(), &dir, 0).await.offsets().end());
-        }
-    });
-    assert_eq!(end.get(), Offset(13), "seed {seed}");
+    assert_eq!(end_at_next_start(&machine), Offset(13), "seed {seed}");
 }
 
 #[test]
@@ -529,21 +535,6 @@ fn a_log_that_ends_beside_its_write_holds_up_no_truncation() {
             );
         });
     }
-}
-
-/// Where partition 0 ends for the next process.
-fn end_at_next_start(machine: &Machine) -> Offset {
-    let end = Rc::new(Cell::new(Offset(0)));
-    let found = end.clone();
-    machine.process(move |disk: Disk| {
-        disk.heal();
-        let found = found.clone();
-        async move {
-            let dir = directory().await;
-            found.set(open(&small_shard(), &dir, 0).await.offsets().end());
-        }
-    });
-    end.get()
 }
 
 /// A flush ends while more is durable in the journal; then a checkpoint is written, and the power goes.

@@ -181,13 +181,16 @@ impl Log {
 
     /// Raises the log's start: durable first, then seen, so that what a reader was told stays true after a crash.
     pub(crate) async fn raise_start(&self, offset: Offset) -> Result<Offset, LogError> {
-        let mut _turn = self.0.ends.take().await;
-        // What was flushed when this began may have been cut off and appended anew meanwhile, to the journal first.
-        while offset > self.offsets().flushed() && offset <= self.high_watermark() {
-            drop(_turn);
+        // All below a start is flushed. What a flush has covered may be cut off, and appended anew, before it is this one's
+        // turn.
+        let _turn = loop {
+            let turn = self.0.ends.take().await;
+            if offset <= self.offsets().flushed() || offset > self.high_watermark() {
+                break turn;
+            }
+            drop(turn);
             self.flush_to(offset).await?;
-            _turn = self.0.ends.take().await;
-        }
+        };
         let (start, end) = (self.offsets().start(), self.high_watermark());
         if offset > end {
             // The log was truncated while this waited.

@@ -55,6 +55,7 @@ mod checkpoint;
 #[cfg(test)]
 mod commit_tests;
 mod compaction;
+mod company;
 mod config;
 mod damage;
 mod deletion;

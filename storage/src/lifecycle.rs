@@ -139,9 +139,6 @@ impl Log {
         if offset > end {
             return Err(LogError::OffsetOutOfRange { offset, start, end });
         }
-        if offset > self.offsets().flushed() {
-            self.flush_to(offset).await?;
-        }
         self.raise_start(offset).await
     }
 }

@@ -11,6 +11,7 @@ use kring_runtime::{Queue, now, sleep, spawn};
 
 use crate::ahead::{Ahead, Bounds};
 use crate::appender::{Roll, Step, Write};
+use crate::company::await_return;
 use crate::error::LogError;
 use crate::log::{FlushTimer, Log};
 use crate::mutation::{self, Mutation};
@@ -51,7 +52,7 @@ async fn drain(log: &Log) -> Result<(), LogError> {
                 }
                 let answered_bytes = if is_awaited { write.batch_bytes() } else { 0 };
                 log.settle_tickets(write.end_offset, write.tickets);
-                await_return(log, answered_bytes).await;
+                await_return(answered_bytes, || log.state().queue.bytes() as u64).await;
             }
             Some(Step::Roll(roll)) => log.insist(async || roll_segment(log, &roll).await).await?,
             Some(Step::Epochs) => log.insist(async || write_epochs_in_turn(log).await).await?,
@@ -77,21 +78,6 @@ fn is_company_worth_a_wait(log: &Log) -> bool {
     // A flush waits for what the journal has, so the write of that waits for none.
     let is_flush_of_all = state.offsets.written() == state.offsets.kept();
     is_flushing && is_flush_of_all && state.fault.is_none() && state.queue.is_worth_more()
-}
-
-/// Who was answered by a write that is flushed appends again at once, or never. While that brings something, and up to as
-/// much as was answered, the next write waits for it: otherwise two halves of the producers would take turns for ever,
-/// each waiting for a flush of the other. Waits for what the shard has to do now, and for no time.
-async fn await_return(log: &Log, answered_bytes: u64) {
-    let queued = || log.state().queue.bytes() as u64;
-    let (mut before, is_flushed) = (queued(), log.state().config.commits_on_flush());
-    while is_flushed && before < answered_bytes {
-        spawn(Queue::Net, async {}).await;
-        if queued() == before {
-            return;
-        }
-        before = queued();
-    }
 }
 
 async fn insist_on(log: &Log, write: &Write) -> Result<(), LogError> {

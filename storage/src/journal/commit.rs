@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use kring_runtime::disk::{AlignedBuf, DirectFile};
 use kring_runtime::local::Notify;
-use kring_runtime::{Monotonic, Queue, now, sleep, spawn};
+use kring_runtime::{Queue, now, sleep, spawn};
 
 use super::entry::{self, BLOCK_HEADER_BYTES, ENTRY_HEADER_BYTES, Owner};
 use super::file::{JournalFile, Ticket};
@@ -25,6 +25,7 @@ use super::layout::Spot;
 use super::replay::GROUP_ALIGN;
 use crate::batch::{BatchInfo, HeldBatch};
 use crate::behind::WriteBehind;
+use crate::company::{Row, await_return};
 use crate::dir::LogDir;
 use crate::error::LogError;
 use crate::log::{Inner, Log};
@@ -38,8 +39,6 @@ const LARGEST_BATCH_BYTES: u32 = 128 << 10;
 const GROUP_BYTES: usize = 1 << 20;
 /// Zeros between two entries cost less than another write.
 const LONGEST_GAP_BYTES: usize = 64 << 10;
-/// A longer pause between two batches begins a new row of them.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Before a write that found no room is tried again.
 const FULL_PAUSE: Duration = Duration::from_millis(50);
 
@@ -52,8 +51,7 @@ struct Shared {
     slots: Slots,
     /// The file is made after so many batches in a row: a shard that has little to do needs none.
     made_after: u32,
-    in_a_row: Cell<u32>,
-    last: Cell<Option<Monotonic>>,
+    batches: Cell<Row>,
     /// Enlisted and not being written yet. The last one still grows.
     groups: RefCell<VecDeque<Group>>,
     is_writing: Cell<bool>,
@@ -96,8 +94,7 @@ impl CommitJournal {
             file: JournalFile::new(dir, bytes),
             slots,
             made_after,
-            in_a_row: Cell::new(0),
-            last: Cell::new(None),
+            batches: Cell::default(),
             groups: RefCell::default(),
             is_writing: Cell::new(false),
             begun: Cell::new(0),
@@ -146,10 +143,9 @@ impl CommitJournal {
         if self.0.file.get().is_some() {
             return true;
         }
-        let now = now();
-        let follows = self.0.last.replace(Some(now)).is_some_and(|last| now - last < LONGEST_PAUSE);
-        let in_a_row = if follows { self.0.in_a_row.get().saturating_add(1) } else { 0 };
-        self.0.in_a_row.set(in_a_row);
+        let mut batches = self.0.batches.get();
+        let in_a_row = batches.next(true, now());
+        self.0.batches.set(batches);
         if in_a_row >= self.0.made_after {
             self.0.file.ask();
         }
@@ -174,11 +170,11 @@ impl CommitJournal {
                 true => Ok(()),
                 false => self.write(&group).await,
             };
-            let bytes = group.bytes;
+            let bytes = group.bytes as u64;
             settle(group, committed);
             self.0.ended.set(self.0.ended.get() + 1);
             self.0.has_ended.notify_all();
-            self.await_return(bytes).await;
+            await_return(bytes, || self.enlisted_bytes()).await;
         }
     }
 
@@ -244,28 +240,14 @@ impl CommitJournal {
         }
     }
 
-    /// Who was answered by a group appends again at once, or never. While that brings something, and up to as much as was
-    /// answered, the next group waits for it: otherwise two halves of the producers would take turns for ever.
-    async fn await_return(&self, answered_bytes: usize) {
-        let enlisted = || self.0.groups.borrow().iter().map(|group| group.bytes).sum::<usize>();
-        let mut before = enlisted();
-        while before < answered_bytes {
-            spawn(Queue::Net, async {}).await;
-            if enlisted() == before {
-                return;
-            }
-            before = enlisted();
-        }
-    }
-
     #[cfg(test)]
     pub fn owing(&self) -> usize {
         self.0.owing.borrow().len()
     }
 
-    #[cfg(test)]
-    pub fn enlisted_bytes(&self) -> usize {
-        self.0.groups.borrow().iter().map(|group| group.bytes).sum()
+    /// Of batches that no write has begun with.
+    pub fn enlisted_bytes(&self) -> u64 {
+        self.0.groups.borrow().iter().map(|group| group.bytes as u64).sum()
     }
 
     #[cfg(test)]
@@ -332,7 +314,7 @@ fn runs(group: &Group) -> Vec<Run> {
         let gap = |run: &Run| at.checked_sub(run.at + run.buffer.len());
         let follows = runs.last().is_some_and(|run| gap(run).is_some_and(|gap| gap <= LONGEST_GAP_BYTES));
         if !follows {
-            runs.push(Run { at, buffer: AlignedBuf::with_capacity(group.bytes + LONGEST_GAP_BYTES) });
+            runs.push(Run { at, buffer: AlignedBuf::with_capacity(group.bytes + BLOCK_HEADER_BYTES) });
         }
         let run = runs.last_mut().expect("there is one now");
         run.put(at, entry);

@@ -25,7 +25,7 @@ const MAKE_PAUSE: Duration = Duration::from_secs(10);
 
 /// How the bytes of a journal get into its file.
 pub(super) trait Medium: Sized + 'static {
-    /// How a write that is needed in its place is told about.
+    /// What is done without it, as the log tells.
     const OTHERWISE: &'static str;
 
     /// A file of `len` zero bytes, its blocks taken on the disk. An error leaves no file, as far as it could be removed.
